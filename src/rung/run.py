@@ -1,0 +1,203 @@
+"""The run directory: what proves a climb.
+
+A `Run` holds an identity (what is computed), JSON documents and artefacts that appear whole or not at all, scratch
+space for work under way, and a lock. It knows nothing of tasks, models or rungs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rung.errors import RungError
+from rung.types import digest
+
+IDENTITY = "identity.json"
+LOCK = ".lock"
+SCRATCH = "scratch"
+
+
+class Run:
+    """One directory, one identity. Use as a context manager: the lock is given back at the end."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any], lock: int | None) -> None:
+        self.path = path
+        self.identity = dict(identity)
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, Any]) -> Run:
+        """Make the directory, or go on with it.
+
+        Raises RungError where it holds another run or other files, where another process works in it, or where it
+        cannot be written.
+        """
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise RungError(
+                "is a file where the run directory belongs", where=str(path), mend="name another with --out"
+            )
+        try:
+            known = _identity(path)
+            if known is None and path.is_dir() and any(p.name != LOCK for p in path.iterdir()):
+                raise RungError("holds other files and no run", where=str(path), mend="name a new directory with --out")
+            if known is not None and digest(known) != digest(dict(identity)):
+                changed = ", ".join(_differences(known, dict(identity))) or "its identity"
+                raise RungError(
+                    f"holds another run (other {changed})", where=str(path), mend="name a new directory with --out"
+                )
+            path.mkdir(parents=True, exist_ok=True)
+            run = cls(path, identity, _take_lock(path))
+            if known is None:
+                run.write("identity", dict(identity))
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return run
+
+    @classmethod
+    def read_only(cls, path: Path) -> Run:
+        """An existing run, to look at; takes no lock."""
+        path = Path(path)
+        known = _identity(path)
+        if known is None:
+            raise RungError("no run here", where=str(path), mend="name a directory that `rung climb` made")
+        return cls(path, known, None)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the identity."""
+        return digest(self.identity)
+
+    def has(self, key: str) -> bool:
+        """Whether the document `key` was written."""
+        return self._document(key).is_file()
+
+    def read(self, key: str) -> Any:
+        """The document `key`. Raises RungError where it is missing or damaged."""
+        return read_json(self._document(key))
+
+    def write(self, key: str, value: Any) -> None:
+        """Write the document `key` whole: a reader sees the old one or the new one."""
+        write_atomic(self._document(key), dump_json(value))
+
+    def artefact_path(self, key: str) -> Path:
+        """Where the artefact `key` lies, or will lie."""
+        return self.path / key
+
+    def has_artefact(self, key: str) -> bool:
+        """Whether the artefact `key` is complete."""
+        return self.artefact_path(key).is_dir()
+
+    @contextlib.contextmanager
+    def artefact(self, key: str) -> Iterator[Path]:
+        """An empty folder that takes its place as `key` when the block ends without error."""
+        final = self.artefact_path(key)
+        building = final.with_name(f".{final.name}.part")
+        try:
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+            yield building
+            if final.exists():
+                shutil.rmtree(final)
+            building.replace(final)
+        except OSError as error:
+            raise cannot_write(final, error) from error
+
+    def scratch(self, key: str) -> Path:
+        """A folder for work under way, kept until `drop_scratch`."""
+        folder = self.path / SCRATCH / key
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        return folder
+
+    def drop_scratch(self, key: str) -> None:
+        """Remove the scratch folder of finished work."""
+        shutil.rmtree(self.path / SCRATCH / key, ignore_errors=True)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _document(self, key: str) -> Path:
+        return self.path / f"{key}.json"
+
+
+def dump_json(value: Any) -> str:
+    """JSON as Rung writes it: sorted keys, two spaces, a closing line break, no NaN."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(file: Path) -> Any:
+    """The content of a JSON file. Raises RungError where it is missing or damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RungError("no such file", where=str(file)) from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RungError(f"damaged: {error}", where=str(file), mend="remove it, and its step is done again") from error
+
+
+def write_atomic(file: Path, text: str) -> None:
+    """Write a text file whole or not at all. Raises RungError where the disk refuses."""
+    building = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with building.open("w", encoding="utf-8", errors="surrogatepass") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        building.replace(file)
+    except OSError as error:
+        building.unlink(missing_ok=True)
+        raise cannot_write(file, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> RungError:
+    """The one line for a disk that is full, read-only or forbidden."""
+    return RungError(
+        f"cannot write ({error.strerror or error})",
+        where=str(path),
+        mend="make room or name another place; what is finished is kept",
+    )
+
+
+def _identity(path: Path) -> dict[str, Any] | None:
+    file = path / IDENTITY
+    return read_json(file) if file.is_file() else None
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+
+
+def _take_lock(path: Path) -> int:
+    """An exclusive lock that ends with the process, however it ends."""
+    handle = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise RungError(
+            "another climb works in this directory", where=str(path), mend="wait for it, or name another with --out"
+        ) from error
+    return handle

@@ -1,0 +1,263 @@
+"""Rows to Examples: which columns are the input and the answers, the choices and labels, and which rows are set aside.
+
+Splits are made elsewhere. A row that cannot be used is kept as a `SetAside`; a column that is missing stops the load.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rung.errors import RungError, nearest
+from rung.task.cells import Template, Unusable, cell_text, look_up, read_template
+from rung.task.choices import read_choices, resolve_targets
+from rung.task.document import show
+from rung.task.draft import Draft
+from rung.task.shapes import SHAPES, Shape, detect, read_turns
+from rung.task.sources import Row
+from rung.task.spec import DataSpec, TaskSpec
+from rung.types import Example, Message
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A row that no rung sees: the row as read, the reason (one a kind of fault), and one line that tells this case."""
+
+    row: Mapping[str, Any]
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one table of rows, resolved: either a `shape`, or an input template and target templates."""
+
+    data: DataSpec
+    shape: Shape | None
+    input: Template | None
+    target: tuple[Template, ...]
+    choices: tuple[str, ...]
+    stratum: str | None
+    lists_are_references: bool
+
+    def draft(self, row: Row) -> Draft:
+        """Raises Unusable where the row has no input, no answer or no choices."""
+        prompt, answers = self.shape(row.values) if self.shape else (self._prompt(row), self._answers(row))
+        if not any(message.content.strip() for message in prompt if message.role != "system"):
+            raise Unusable("the input is empty")
+        answers = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
+        if not answers:
+            raise Unusable("the target is empty")
+        choices, names = read_choices(row.values, self.choices) if self.choices else ((), ())
+        stratum = cell_text(look_up(row.values, self.stratum)) if self.stratum else ""
+        return Draft(row, prompt, answers, choices, names, stratum)
+
+    def _prompt(self, row: Row) -> tuple[Message, ...]:
+        assert self.input is not None
+        if self.input.column is not None:
+            cell = look_up(row.values, self.input.column)
+            if isinstance(cell, list) and cell and all(isinstance(turn, Mapping) for turn in cell):
+                return read_turns(cell)
+        return (Message("user", self.input.render(row.values)),)
+
+    def _answers(self, row: Row) -> tuple[str, ...]:
+        found: list[str] = []
+        for template in self.target:
+            cell = look_up(row.values, template.column) if template.column is not None else None
+            if self.lists_are_references and isinstance(cell, list) and all(isinstance(text, str) for text in cell):
+                found += cell
+            else:
+                found.append(template.render(row.values))
+        return tuple(found)
+
+
+def lay_out(spec: TaskSpec, tables: Mapping[str, Sequence[Row]]) -> Mapping[str, Layout]:
+    """The layout of each table. Raises RungError at the key whose column no table (or, but for lists, one table) has."""
+    columns = {name: dict.fromkeys(key for row in rows for key in row.values) for name, rows in tables.items()}
+    return {name: _lay_out(spec, rows[0].file, columns[name], columns) for name, rows in tables.items()}
+
+
+def _lay_out(spec: TaskSpec, file: str, columns: Collection[str], everywhere: Mapping[str, Collection[str]]) -> Layout:
+    data = spec.data
+
+    def read(text: str, *key: str) -> Template:
+        def refuse(what: str, mend: str) -> RungError:
+            return data.section.refuse(f"{what} in {file}", *key, mend=mend)
+
+        return read_template(text, columns, refuse)
+
+    for key in ("id", "group"):
+        if column := getattr(data, key):
+            read(column, key)
+    stratum = data.split.stratify if isinstance(data.split.stratify, str) else None
+    if stratum:
+        read(stratum, "split", "stratify")
+    for column in data.choices:
+        read(column, "choices")
+    shape = _shape(data, file, columns)
+    source = target = None
+    if shape is None:
+        if data.input is None or not data.target:
+            key = "target" if data.input else "input"
+            known = f"the columns are {show(', '.join(columns), 200)}"
+            raise data.section.refuse(f"the key {key} is missing and {file} has no known shape", mend=known)
+        source = read(data.input, "input")
+        present = [text for text in data.target if len(data.target) == 1 or _is_here(text, columns, everywhere)]
+        if not present:
+            raise data.section.refuse(f"{file} has none of the columns {', '.join(data.target)}", "target")
+        target = [read(text, "target") for text in present]
+    return Layout(
+        data, shape, source, tuple(target or ()), data.choices, stratum,
+        lists_are_references=spec.kind == "generate" and spec.schema is None,
+    )  # fmt: skip
+
+
+def _shape(data: DataSpec, file: str, columns: Collection[str]) -> Shape | None:
+    if data.format == "columns" or data.input is not None or data.target:
+        return None
+    name = detect(columns) if data.format == "auto" else data.format
+    if name is None:
+        return None
+    needs, shape = SHAPES[name]
+    missing = [column for column in needs if column not in columns]
+    if missing:
+        mend = nearest(missing[0], columns)
+        raise data.section.refuse(f"format {name} needs a column {missing[0]} in {file}", "format", mend=mend)
+    return shape
+
+
+def _is_here(text: str, columns: Collection[str], everywhere: Mapping[str, Collection[str]]) -> bool:
+    """Of a list of targets (several references) a split may lack some, as long as another split has them."""
+    return text in columns or not any(text in others for others in everywhere.values())
+
+
+def draft_rows(layout: Layout, rows: Sequence[Row], aside: list[SetAside]) -> list[Draft]:
+    """Each row's draft; those that cannot be used go to `aside`."""
+    found = []
+    for row in rows:
+        try:
+            found.append(layout.draft(row))
+        except Unusable as error:
+            aside.append(_set_aside(row, error))
+    return found
+
+
+def _set_aside(row: Row, error: Unusable) -> SetAside:
+    detail = f": {show(error.detail)}" if error.detail else ""
+    return SetAside(row.values, error.reason, f"{row.place}: {error.reason}{detail}")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The examples of one table, with the stratum of each (the label, or the column that `stratify` names)."""
+
+    examples: tuple[Example, ...] = ()
+    strata: tuple[str, ...] = ()
+
+
+@dataclass
+class Finisher:
+    """Resolves the targets of all tables together, since labels and the way choices are named belong to the task."""
+
+    spec: TaskSpec
+    aside: list[SetAside] = field(default_factory=list)
+
+    def finish(self, drafts: Mapping[str, Sequence[Draft]]) -> dict[str, Finished]:
+        """Examples of every table; rows whose target is no label, no choice or no fit for the schema are set aside."""
+        if self.spec.kind == "choose":
+            drafts = resolve_targets(drafts, self.spec.data.section, self._put_aside)
+        return {name: self._table(part) for name, part in drafts.items()}
+
+    def _put_aside(self, draft: Draft, error: Unusable) -> None:
+        self.aside.append(_set_aside(draft.row, error))
+
+    def _table(self, drafts: Sequence[Draft]) -> Finished:
+        check = _SchemaCheck(self.spec.schema) if self.spec.schema is not None else None
+        kept: list[Draft] = []
+        for draft in drafts:
+            try:
+                if self.spec.labels:
+                    _check_label(draft, self.spec.labels)
+                for answer in draft.answers if check else ():
+                    check(answer)  # type: ignore[misc]
+            except Unusable as error:
+                self._put_aside(draft, error)
+            else:
+                kept.append(draft)
+        examples = self._examples(kept)
+        strata = [
+            draft.stratum or (draft.answers[0] if self.spec.kind == "classify" else "") for draft in kept
+        ]  # fmt: skip
+        order = _by_content(examples)
+        return Finished(tuple(examples[i] for i in order), tuple(strata[i] for i in order))
+
+    def _examples(self, drafts: Sequence[Draft]) -> list[Example]:
+        data = self.spec.data
+        found = []
+        places: dict[str, str] = {}
+        for draft in drafts:
+            example = Example(
+                id="", prompt=draft.prompt, target=draft.answers[0], references=draft.answers[1:],
+                choices=draft.choices, meta=self._meta(draft),
+            )  # fmt: skip
+            if data.id is not None:
+                said = cell_text(look_up(draft.row.values, data.id)).strip() or draft.row.place
+                if said in places:
+                    what = f"the id {show(said)} is there twice, in {places[said]} and {draft.row.place}"
+                    raise data.section.refuse(what, "id", mend="name a column with one value a row, or drop the key")
+                places[said] = draft.row.place
+                example = replace(example, id=said)
+            found.append(example)
+        return found if data.id is not None else _named_by_content(found)
+
+    def _meta(self, draft: Draft) -> Mapping[str, Any]:
+        meta = {"row": draft.row.place}
+        if self.spec.data.group is not None:
+            group = cell_text(look_up(draft.row.values, self.spec.data.group)).strip()
+            meta["group"] = group or draft.row.place  # a row without a group is a group of its own
+        return meta
+
+
+def _named_by_content(examples: Sequence[Example]) -> list[Example]:
+    """Ids from the content hash, so that they do not depend on the order of rows; copies get -2, -3, …"""
+    seen: Counter[str] = Counter()
+    found = []
+    for example in examples:
+        name = example.content_hash()[:12]
+        seen[name] += 1
+        found.append(replace(example, id=name if seen[name] == 1 else f"{name}-{seen[name]}"))
+    return found
+
+
+def _by_content(examples: Sequence[Example]) -> list[int]:
+    """The order that every split has: by content hash, then by id. The order of rows in a file never matters."""
+    keys = [(example.content_hash(), example.id) for example in examples]
+    return sorted(range(len(examples)), key=keys.__getitem__)
+
+
+def _check_label(draft: Draft, labels: Mapping[str, str]) -> None:
+    label = draft.answers[0]
+    if label not in labels:
+        close = nearest(label, labels)
+        raise Unusable("the target is no label of the task", f"{label}; {close}" if len(labels) < 10 else label)
+
+
+class _SchemaCheck:
+    """Callable that raises Unusable where an answer is not JSON or does not fit the schema."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        from jsonschema.validators import validator_for
+
+        self._validator = validator_for(schema)(schema)
+
+    def __call__(self, answer: str) -> None:
+        try:
+            value = json.loads(answer)
+        except json.JSONDecodeError as error:
+            raise Unusable("the target is not JSON", error.msg) from None
+        fault = next(iter(self._validator.iter_errors(value)), None)
+        if fault is not None:
+            raise Unusable("the target does not fit the schema", fault.message)
