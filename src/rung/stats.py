@@ -33,7 +33,7 @@ BOOTSTRAP_DRAWS = 4000
 """Resamples behind a bootstrap standard error: its own relative error is 1/sqrt(2 x 4000) = 1.1 %."""
 RANDOMISATION_DRAWS = 10_000
 _CELLS = 4_000_000  # numbers held at once while resampling
-_EXACT_ITEMS = 20_000  # up to here the power of the binary bound is computed exactly
+_EXACT_ITEMS = 5_000  # up to here the power of the binary bound is computed exactly
 
 
 @dataclass(frozen=True)
@@ -619,7 +619,6 @@ def _shown(count: int, truth: float, goal: float, level: float, power: float, sc
 
 def _binary_needed(truth: float, goal: float, level: float, power: float) -> int | None:
     """The size from which Clopper-Pearson's bound reaches the goal with probability `power`, whatever the saw-tooth."""
-    from scipy.stats import binom
 
     if goal <= 0.0:
         return 1
@@ -629,8 +628,33 @@ def _binary_needed(truth: float, goal: float, level: float, power: float) -> int
     guess = (scatter / (truth - goal)) ** 2 + 1 / (truth - goal)
     if guess > _EXACT_ITEMS:
         return math.ceil(guess)
-    top = int(guess * 1.6) + 60
-    counts = np.arange(1, top + 1)
-    powers = binom.sf(binom.isf(level, counts, goal), counts, truth)
-    short = np.flatnonzero(powers < power)
-    return int(counts[short[-1]]) + 1 if short.size else 1
+    low, high = max(1, int(0.85 * guess) - 30), int(1.15 * guess) + 60
+    while True:
+        counts = np.arange(low, high + 1)
+        short = np.flatnonzero(_binary_power(counts, truth, goal, level) < power)
+        if short.size and short[-1] + 1 < counts.size:
+            return int(counts[short[-1]]) + 1
+        if not short.size and low == 1:
+            return 1
+        low, high = (low, 2 * high) if short.size else (max(1, low // 2), high)
+
+
+def _binary_power(counts: np.ndarray, truth: float, goal: float, level: float) -> np.ndarray:
+    """P(Clopper-Pearson's bound reaches the goal) for each number of items, exactly."""
+    from scipy.special import betainc
+
+    def tail(right: np.ndarray, chance: float) -> np.ndarray:
+        """P(X >= right), X ~ Bin(counts, chance)."""
+        inside = np.clip(right, 1, counts)
+        shares: np.ndarray = betainc(inside, counts - inside + 1, chance)
+        return np.where(right < 1, 1.0, np.where(right > counts, 0.0, shares))
+
+    # The fewest right items whose chance at the goal is at most `level`: a normal guess, then steps of one.
+    needed = np.ceil(counts * goal + _z(level) * np.sqrt(counts * goal * (1 - goal)))
+    needed = np.clip(needed, 1, counts + 1)
+    while True:
+        more = tail(needed, goal) > level
+        fewer = ~more & (tail(needed - 1, goal) <= level)
+        if not (more | fewer).any():
+            return tail(needed, truth)
+        needed = needed + more - fewer

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .draw import Draw
-from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, episode
+from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, easy_episode, episode
 from .texts import Library, load
 
 __all__ = ["class_episode", "documents"]
@@ -19,7 +19,8 @@ __all__ = ["class_episode", "documents"]
 def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path], held_out: frozenset[str]) -> Iterator[Document]:
     """Documents without end: the plain texts in shuffled rounds, between them episodes.
 
-    `settings`: `episodes` (the share of documents that are episodes), `text_weight` (the loss weight of plain text).
+    `settings`: `episodes` (the share of documents that are episodes), `text_weight` (the loss weight of plain text),
+    `lessons` (over how many documents the easy episodes of the beginning thin out).
     """
     library = load(dict(files), held_out)
     choose = Draw(seed, 0)
@@ -27,8 +28,10 @@ def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path
     index = 0
     while True:
         index += 1
-        if choose.chance(settings["episodes"]):
-            yield episode(Draw(seed, 1, index), library)
+        share = settings["episodes"]
+        if choose.chance(share):
+            make = easy_episode if choose.chance(1 - index / settings["lessons"]) else episode
+            yield make(Draw(seed, 1, index), library)
             continue
         if not pile:
             pile = _plain(library, settings["text_weight"])

@@ -18,6 +18,12 @@ PLAIN = (("Input: {}\nAnswer:", "\n\n"),) * 4 + (("Text: {}\nLabel:", "\n\n"), (
 LISTED = ("Answer with one of: {}.", "Labels: {}", "Choose from {}.", "The answer is one of {}.", "Options: {}.", "One of: {}")
 
 
+def easy_episode(draw: Draw, library: Library) -> Document:
+    """A first lesson: two or three classes, short inputs that share a word with their shots."""
+    family = draw.weighted((classes.keywords, classes.invented, classes.aspects, classes.wishes), (5, 3, 2, 3))
+    return class_episode(draw, library, family(draw, library, draw.number(2, 3)))
+
+
 def episode(draw: Draw, library: Library) -> Document:
     """One episode of a freshly invented task."""
     if draw.chance(0.17):

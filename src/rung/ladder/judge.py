@@ -190,7 +190,10 @@ def judged_by_validation(question: Question, reading: ValidationReading) -> tupl
         return "cannot tell", too_many_errors(reading.errors)
     if goal is not None and not is_finalist(question, reading):
         needed = figures.value(goal + reading.error)
-        return "cannot tell", f"{figures.value(reading.value)} on validation does not reach the {needed} that earn a look"
+        return (
+            "cannot tell",
+            f"{figures.value(reading.value)} on validation does not reach the {needed} that earn a look",
+        )
     return "not tested", ""
 
 

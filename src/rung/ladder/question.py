@@ -75,6 +75,8 @@ class Question:
             raise RungError(f"the margin {self.margin} is not above 0", where="margin")
         if self.validation.count < 2:
             raise RungError(f"{self.validation.count} validation items show no scatter", where="validation split")
+        if self.validation.scheme.groups is not None and len(set(self.validation.scheme.groups)) < 2:
+            raise RungError("one group shows no scatter", where="validation split", mend="add examples of other groups")
         _check_carries(self.kind, self.test, "test split")
         for name, guard in self.guards.items():
             if not 0.0 < guard.margin < math.inf:

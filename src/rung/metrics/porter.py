@@ -6,6 +6,7 @@ endings of short words, words of two letters left alone. Each departure is marke
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 _VOWELS = frozenset("aeiou")
@@ -60,7 +61,7 @@ def _consonants(word: str) -> list[bool]:
 def _measure(word: str) -> int:
     """Porter's m: how often a vowel is followed by a consonant."""
     flags = _consonants(word)
-    return sum(not before and after for before, after in zip(flags, flags[1:]))
+    return sum(not before and after for before, after in itertools.pairwise(flags))
 
 
 def _has_vowel(word: str) -> bool:

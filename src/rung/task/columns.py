@@ -74,7 +74,9 @@ def look_at(rows: Sequence[Row]) -> dict[str, Column]:
 
 def by_name(columns: Mapping[str, Column], names: Sequence[str], among: Sequence[str] | None = None) -> str | None:
     """The column whose name (lower case, without signs) comes first in `names`, and has something in it."""
-    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(among or list(columns))}
+    plain = {
+        re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(list(columns) if among is None else among)
+    }
     return next((plain[name] for name in names if name in plain and columns[plain[name]].texts), None)
 
 

@@ -200,17 +200,15 @@ class Section:
             raise self.refuse("is empty", key)
         return found
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        """One text or a list of texts; empty where the key is absent."""
+    def texts(self, key: str, blank: bool = False) -> tuple[str, ...]:
+        """One text or a list of texts; empty where the key is absent. With `blank`, spaces and breaks are texts too."""
         if not self.has(key):
             return ()
         value = self.get(key)
-        if not isinstance(value, list):
-            return (self.text(key) or "",)
-        if not value:
+        if isinstance(value, list) and not value:
             raise self.refuse("is an empty list", key)
-        found = tuple(self.word(key, i) for i in range(len(value)))
-        if not all(text.strip() for text in found):
+        found = tuple(self.word(key, i) for i in range(len(value))) if isinstance(value, list) else (self.word(key),)
+        if not all(text if blank else text.strip() for text in found):
             raise self.refuse("holds an empty text", key)
         return found
 

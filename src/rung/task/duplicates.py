@@ -158,9 +158,9 @@ class _Search:
 
 def _as_sets(rows: Sequence[Ints], owner: Ints) -> _Sets:
     """Sorted sets, with tokens renumbered so that rarer ones are smaller (ties by value)."""
-    if not rows:
-        return _Sets(np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64), owner)
-    flat = np.concatenate(rows)
+    flat = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+    if not len(flat):
+        return _Sets(flat, np.zeros(len(rows) + 1, dtype=np.int64), owner)
     which = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     _, token = np.unique(flat, return_inverse=True)
     width = int(token.max()) + 1
@@ -220,7 +220,7 @@ def _candidates(sets: _Sets, threshold: float) -> Iterator[tuple[Ints, Ints]]:
     the n − ⌈t·n⌉ + 1 rarest: only those are looked up.
     """
     sizes = sets.sizes
-    if not len(sizes):
+    if not len(sets.tokens):
         return
     prefix = sizes - np.ceil(threshold * sizes - 1e-9).astype(np.int64) + 1
     which = np.repeat(np.arange(len(sizes)), sizes)

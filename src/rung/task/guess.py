@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rung.errors import RungError
 from rung.task.columns import Column, by_name, look_at
 from rung.task.delimited import Reading
@@ -24,10 +26,22 @@ from rung.task.spec import KIND_METRICS, read_spec
 from rung.task.task import Task
 
 _LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "topic", "gold", "y")
-_ANSWER_NAMES = ("target", "summary", "answer", "output", "completion", "response", "reply", "translation", "headline")
+_ANSWER_NAMES = (
+    "target",
+    "summary",
+    "answer",
+    "output",
+    "completion",
+    "response",
+    "reply",
+    "translation",
+    "headline",
+    "solution",
+    "canonicalsolution",
+)
 _INPUT_NAMES = (
     "text", "input", "dialogue", "dialog", "document", "article", "question", "prompt", "sentence", "review", "message",
-    "content", "body", "query", "utterance", "tweet", "sms", "comment", "description", "source", "x",
+    "content", "body", "query", "utterance", "tweet", "sms", "comment", "description", "source", "instruction", "x",
 )  # fmt: skip
 _RIGHT_NAMES = ("answer", "answerkey", "correct", "answeridx", "answerindex", "label", "target", "gold")
 _PAIRS = (("premise", "hypothesis"), ("context", "question"), ("title", "body"), ("title", "text"), ("subject", "body"),
@@ -38,7 +52,7 @@ _GROUP_NAMES = (
 )  # fmt: skip
 _ID_NAMES = ("id", "uid", "uuid", "guid", "fname", "rowid", "exampleid", "key")
 _CHOICE = re.compile(r"(choice|option|answer|ending|solution|opt|sol)[ _]?([0-9]|[a-h])\Z", re.IGNORECASE)
-_SHOWN_LABELS = 200
+_SHOWN_LABELS = 50
 
 
 @dataclass(frozen=True)
@@ -126,9 +140,8 @@ def _split_names(sources: Sequence[str]) -> dict[str, str]:
     """The split that each file's name says, where all say one and no two the same."""
     found: dict[str, str] = {}
     for source in sources:
-        words = re.split(r"[^a-z0-9]+", Path(source.partition("#")[0]).name.lower()) + [
-            source.partition("#")[2].lower()
-        ]
+        name, _, member = source.partition("#")
+        words = [member.lower(), *re.split(r"[^a-z0-9]+", Path(name).name.lower())]
         split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
         if split is None or split in found:
             return {}
@@ -137,6 +150,9 @@ def _split_names(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _source(sources: Sequence[str], splits: Mapping[str, str]) -> tuple[Any, str]:
+    if splits and "train" not in splits:
+        splits = {"train": splits["validation"], "test": splits["test"]}
+        return splits, "no file of train: the rows of the other one serve as train and validation"
     if splits:
         ordered = {name: splits[name] for name in ("train", "validation", "test") if name in splits}
         return ordered, "the file names say which split is which"
@@ -163,12 +179,11 @@ def _guess_columns(draft: _Draft) -> None:
     else:
         draft.why_kind = f"{target} is free text: {len(columns[target].counts)} values in {len(draft.rows)} rows"
     _guess_input(draft)
-    base = re.sub(r"\d+\Z", "", target)
-    family = [name for name in columns if re.sub(r"\d+\Z", "", name) == base and name != draft.input]
+    family = [name for name in columns if _base(name) == _base(target) and name != draft.input]
     if draft.kind == "generate" and len(family) > 1:
         draft.data.append(("target", family, "several right answers: each counts"))
     else:
-        draft.data.append(("target", target, draft.why_kind))
+        draft.data.append(("target", target, ""))
 
 
 def _guess_choices(draft: _Draft) -> bool:
@@ -185,7 +200,7 @@ def _guess_choices(draft: _Draft) -> bool:
     if right is None or (lists is None and len(family) < 2) or right in family or lists == right:
         return False
     draft.kind, draft.target = "choose", right
-    draft.why_kind = f"{lists or ', '.join(family)} hold the choices"
+    draft.why_kind = f"the choices are in {lists or ', '.join(family)}"
     nested = next((name for name, column in columns.items() if column.objects and "stem" in column.objects[0]), None)
     if nested is not None:
         draft.input = f"{nested}.stem"
@@ -215,7 +230,8 @@ def _holds_choices(column: Column) -> bool:
 
 def _guess_target(draft: _Draft) -> str:
     columns = draft.columns
-    named = by_name(columns, (*_LABEL_NAMES, *_ANSWER_NAMES))
+    classes = [n for n, column in columns.items() if column.are_classes and not _is_named(n, _GROUP_NAMES)]
+    named = by_name(columns, _LABEL_NAMES, classes) or by_name(columns, (*_ANSWER_NAMES, *_LABEL_NAMES))
     if named is None:  # label_text, is_toxic, summary1 …
         near = [
             n
@@ -224,19 +240,26 @@ def _guess_target(draft: _Draft) -> str:
         ]
         named = next((n for n in near if columns[n].texts), None)
     if named is not None:
-        others = [n for n in columns if n != named and columns[n].are_classes and _is_named(n, _LABEL_NAMES)]
+        others = [n for n in columns if _base(n) != _base(named) and _could_be_target(n, columns[n])]
         if others:
             draft.unsure.append(f"the target: {named} was taken, {', '.join(others)} could be meant too")
         return named
-    classes = [n for n, column in columns.items() if column.are_classes and not _is_named(n, _GROUP_NAMES)]
     filled = [n for n, column in columns.items() if column.texts]
     if len(filled) < 2:
         where = draft.rows[0].file
         raise RungError(f"has one column with text ({', '.join(filled)}), no input and target", where=where)
-    chosen = min(classes, key=lambda n: columns[n].words) if classes else filled[-1]
-    looks = "the column with few short values" if classes else "the last column"
-    draft.unsure.append(f"the target: no column has a telling name, {chosen} is {looks}")
+    classes = [n for n in classes if columns[n].filled == 1] or classes
+    chosen = min(classes, key=lambda n: len(columns[n].counts)) if classes else filled[-1]
+    looks = "the column with fewest values" if classes else "the last column"
+    rivals = f"; {', '.join(n for n in classes if n != chosen)} could be meant too" if len(classes) > 1 else ""
+    draft.unsure.append(f"the target: no column has a telling name, {chosen} is {looks}{rivals}")
     return chosen
+
+
+def _could_be_target(name: str, column: Column) -> bool:
+    if _is_named(name, _LABEL_NAMES):
+        return bool(column.texts)
+    return bool(column.texts) and any(word in _ANSWER_NAMES for word in re.split(r"[^a-z]+", name.lower()))
 
 
 def _guess_input(draft: _Draft, exclude: Sequence[str] = ()) -> None:
@@ -264,7 +287,12 @@ def _guess_input(draft: _Draft, exclude: Sequence[str] = ()) -> None:
 
 
 def _is_reference(name: str, draft: _Draft) -> bool:
-    return draft.target is not None and re.sub(r"\d+\Z", "", name) == re.sub(r"\d+\Z", "", draft.target)
+    return draft.target is not None and _base(name) == _base(draft.target)
+
+
+def _base(name: str) -> str:
+    """`summary2` and `summary` are of one family, `0` and `1` are not."""
+    return re.sub(r"(?<=\D)\d+\Z", "", name)
 
 
 def _is_named(name: str, names: Sequence[str]) -> bool:
@@ -290,7 +318,9 @@ def _guess_extras(draft: _Draft) -> None:
 def _guess_rest(draft: _Draft) -> None:
     """Instruction, labels, schema, score: what stands at the top of the file."""
     target = draft.columns.get(draft.target or "")
-    draft.top.append(("instruction", _instruction(draft), "say what a good answer is, as you would tell a colleague"))
+    if not any(key == "format" and value in ("alpaca", "messages", "sharegpt") for key, value, _ in draft.data):
+        why = "say what a good answer is, as you would tell a colleague"
+        draft.top.append(("instruction", _instruction(draft), why))
     if draft.kind == "classify" and target is not None:
         _guess_labels(draft, target)
     objects = target.objects if draft.kind == "generate" and target is not None else None
@@ -309,7 +339,7 @@ def _guess_labels(draft: _Draft, target: Column) -> None:
         draft.unsure.append(
             f"the labels {show(', '.join(labels))} are numbers: a prompted model guesses better from words"
         )
-    folded = {}
+    folded: dict[str, str] = {}
     for label in labels:
         if label.lower() in folded:
             draft.unsure.append(
@@ -378,14 +408,18 @@ def _proved(draft: _Draft, name: str, folder: Path) -> Guess:
         spec = read_spec(Section(parse_yaml(_write(draft, name, {"allow_set_aside": 1.0}), "task.yaml")), folder)
         task = Task.from_spec(spec, folder)
     except RungError as error:
-        return Guess(text, (*draft.unsure, f"the file does not load as it stands: {error}"))
+        return _told(text, [*draft.unsure, f"the file does not load as it stands: {error}"])
     count = len(task.set_aside)
     share = count / len(draft.rows)
     if share > 0.01:
         draft.unsure.append(f"{count} of {len(draft.rows)} rows cannot be used; is the {draft.target} column right?")
         text = _write(draft, name, {"allow_set_aside": round(share + 0.005, 2)})
     doubts = [warning for warning in task.warnings if "cannot be used" not in warning]
-    return Guess(text, (*draft.unsure, *doubts))
+    return _told(text, [*draft.unsure, *doubts])
+
+
+def _told(text: str, unsure: Sequence[str]) -> Guess:
+    return Guess(text + "".join(f"# Unsure: {' '.join(doubt.split())}\n" for doubt in unsure), tuple(unsure))
 
 
 def _write(draft: _Draft, name: str, more: Mapping[str, Any]) -> str:
@@ -394,7 +428,8 @@ def _write(draft: _Draft, name: str, more: Mapping[str, Any]) -> str:
     lines += [f"  {_line(*entry)}" for entry in draft.data]
     lines += [_line(*entry) for entry in draft.top]
     score = next(value for key, value, _ in draft.top if key == "score")
-    lines.append(f"# goal: {{{score}: 0.8}}  # without a goal, the best rung, or what ties with it for less")
+    some = 0.8 if score in ("accuracy", "macro_f1", "exact_match", "field_f1") else 0.3
+    lines.append(f"# goal: {{{score}: {some}}}  # without a goal, the best rung, or what ties with it for less")
     lines += [_line(key, value, "the share of rows that may be set aside") for key, value in more.items()]
     return "\n".join(lines) + "\n"
 
@@ -410,7 +445,6 @@ def _yaml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_yaml(inner) for inner in value) + "]"
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_.][A-Za-z0-9_./+-]*( [A-Za-z0-9_./+-]+)*[.]?", value):
-        plain = parse_yaml(f"value: {value}", "").value["value"]
-        if plain == value:
-            return value
+        same = parse_yaml(value, "").value == yaml.safe_load(value) == value  # other readers take `no` for false
+        return value if same else json.dumps(value)
     return json.dumps(value, ensure_ascii=False)

@@ -59,7 +59,11 @@ class Layout:
         assert self.input is not None
         if self.input.column is not None:
             cell = look_up(row.values, self.input.column)
-            if isinstance(cell, list) and cell and all(isinstance(turn, Mapping) for turn in cell):
+            if (
+                isinstance(cell, list)
+                and cell
+                and all(isinstance(turn, Mapping) and {"role", "from"} & turn.keys() for turn in cell)
+            ):
                 return read_turns(cell)
         return (Message("user", self.input.render(row.values)),)
 

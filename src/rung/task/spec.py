@@ -377,7 +377,7 @@ def _sampling(root: Section) -> tuple[Sampling, int | None]:
         raise section.refuse("must be above 0", "top_p")
     sampling = Sampling(
         temperature=_or(section.number("temperature", 0), default.temperature), top_p=top_p,
-        top_k=section.whole("top_k") or 0, seed=section.whole("seed") or 0, stop=section.texts("stop"),
+        top_k=section.whole("top_k") or 0, seed=section.whole("seed") or 0, stop=section.texts("stop", blank=True),
     )  # fmt: skip
     return sampling, most if most is not None else inner
 

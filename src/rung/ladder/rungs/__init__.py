@@ -1,0 +1,1 @@
+"""The rungs: each a frozen dataclass, all in one literal table."""

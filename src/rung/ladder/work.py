@@ -1,0 +1,91 @@
+"""Computed cost: operations counted from tokens and parameters, never from a clock.
+
+A forward pass over T tokens of a model with N parameters takes 2·N·T operations, the backward pass as many again for
+the activations and, where the weights themselves learn, for the weights (Kaplan et al. 2020, section 2.1). Attention's
+own products are left out, as usual below windows of some thousand tokens. Money follows from a declared price of a
+machine hour and a nominal rate, so it ranks rungs and says orders of magnitude; what the clock said stands under
+`measured`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rung.types import Budget
+
+NOMINAL_RATE = 1e12
+"""Operations a second by which a machine hour is converted to money. One for all rungs, so it never changes an order."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the counting needs: the size of the base and average token counts of a task's rows.
+
+    `prompt` counts the zero-shot prompt, `shot` one row shown as an example, `answer` what one request must read or
+    write (the tokens of all choices, or of a target), `target` one right answer.
+    """
+
+    parameters: int
+    prompt: float
+    shot: float
+    answer: float
+    target: float
+    train: int
+    validation: int
+    wordings: int = 1
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operations to adapt once, and for one request; tokens of a request's prompt and answer."""
+
+    adapt: float
+    request: float
+    prompt_tokens: float
+    answer_tokens: float
+
+    def cost(self, budget: Budget) -> float:
+        """Operations over the artefact's life: adapting once, then the declared traffic."""
+        return self.adapt + self.request * budget.requests
+
+    def price(self, budget: Budget) -> float:
+        """The same in the user's currency."""
+        return money(self.cost(budget), budget)
+
+
+def money(operations: float, budget: Budget) -> float:
+    """What so many operations cost at the nominal rate and the declared price of a machine hour."""
+    return operations / NOMINAL_RATE / 3600 * budget.machine_hour
+
+
+def prompting(facts: Facts, *, shots: int = 0, virtual: int = 0, trials: int = 1) -> Work:
+    """A prompt with `shots` examples and `virtual` soft tokens, chosen by `trials` passes over validation."""
+    prompt = facts.prompt + shots * facts.shot + virtual
+    request = 2.0 * facts.parameters * (prompt + facts.answer)
+    return Work(request * facts.validation * trials, request, prompt, facts.answer)
+
+
+def training(facts: Facts, *, epochs: float, passes: int, weights: bool, virtual: int = 0) -> Work:
+    """`epochs` over the training rows and `passes` over validation; `weights` says whether the base's own learn.
+
+    `virtual` counts soft tokens in front of each prompt, while training and after.
+    """
+    served = prompting(facts, virtual=virtual)
+    row = facts.prompt + virtual + facts.target
+    factor = 6.0 if weights else 4.0
+    adapt = factor * facts.parameters * row * facts.train * epochs + served.request * facts.validation * passes
+    return Work(adapt, served.request, served.prompt_tokens, served.answer_tokens)
+
+
+def mean(values: Sequence[float]) -> float:
+    """The average; 0 for none."""
+    return sum(values) / len(values) if values else 0.0
+
+
+def break_even(one: Work, other: Work) -> float | None:
+    """After how many requests the total costs of two rungs are equal; None where one is cheaper from the start to the end."""
+    adapt, request = other.adapt - one.adapt, one.request - other.request
+    if request == 0 or adapt / request < 0:
+        return None
+    return adapt / request

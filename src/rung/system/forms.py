@@ -1,0 +1,168 @@
+"""How each kind of System is written to a bundle and read back: one literal table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from rung.generate.engine import Engine
+from rung.model import adapters
+from rung.model.layout import Shot
+from rung.run import write_atomic
+from rung.system.body import Body, Embedder
+from rung.system.encoded import Headed, NearestLabelled, Similar
+from rung.system.floor import Constant, Echo, Lead, Position
+from rung.system.prompted import Prompted
+from rung.system.shots import FixedShots, NearestShots
+from rung.types import Message, System
+
+SHOTS = "shots.jsonl"
+HEAD = "head.safetensors"
+WEIGHTS = ("adapter", "soft_prompt", "weights")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One kind of System: its type, and how its settings and files are written and read."""
+
+    name: str
+    type: type
+    write: Callable[[Any, Path], dict[str, Any]]
+    read: Callable[[Mapping[str, Any], Path, Any], System]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A System whose weights were trained: `inner` answers, `write_weights` puts them into a bundle's folder.
+
+    `write_weights` makes exactly one folder there: `adapter` (PEFT LoRA), `soft_prompt` (PEFT prompt tuning) or
+    `weights` (a whole model), in standard Hugging Face form.
+    """
+
+    inner: Prompted | Headed
+    write_weights: Callable[[Path], None]
+
+    def answer(self, prompts: Any) -> Any:
+        """What the inner System answers."""
+        return self.inner.answer(prompts)
+
+
+def _write_prompted(system: Prompted, folder: Path) -> dict[str, Any]:
+    shots, pool = system.shots, ()
+    settings: dict[str, Any] = {"instruction": system.instruction, "normalise": system.normalise, "shots": "fixed"}
+    if isinstance(shots, NearestShots):
+        settings |= {"shots": "nearest", "k": shots.k}
+        pool = shots.pool
+    elif isinstance(shots, FixedShots):
+        pool = shots.shots
+    lines = [
+        json.dumps({"prompt": [[m.role, m.content] for m in inputs], "answer": answer}, ensure_ascii=False)
+        for inputs, answer in pool
+    ]
+    if lines:
+        write_atomic(folder / SHOTS, "\n".join(lines) + "\n")
+    return settings
+
+
+def _read_prompted(settings: Mapping[str, Any], folder: Path, body: Body) -> Prompted:
+    pool = _read_shots(folder / SHOTS)
+    shots = NearestShots(pool, settings["k"]) if settings["shots"] == "nearest" else FixedShots(pool)
+    return Prompted(_engine(folder, body), body.layout, settings["instruction"], shots, settings["normalise"])
+
+
+def _read_shots(file: Path) -> tuple[Shot, ...]:
+    if not file.is_file():
+        return ()
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+    return tuple((tuple(Message(role, text) for role, text in row["prompt"]), row["answer"]) for row in rows)
+
+
+def _engine(folder: Path, body: Body) -> Engine:
+    """The engine of a bundle's own weights, or the base's where it has none."""
+    if (folder / "soft_prompt").is_dir():
+        if body.model.kind == "encoder-decoder":
+            return Engine(body.model, module=adapters.attach(body.model, folder / "soft_prompt"))
+        return Engine(body.model, virtual=adapters.soft_prompt(folder / "soft_prompt"))
+    module = _module(folder, body)
+    return body.engine if module is None else Engine(body.model, module=module)
+
+
+def _module(folder: Path, body: Body) -> Any:
+    if (folder / "adapter").is_dir():
+        return adapters.merge(body.model, folder / "adapter")
+    if (folder / "weights").is_dir():
+        return adapters.whole(body.model, folder / "weights")
+    return None
+
+
+def _write_tuned(system: Tuned, folder: Path) -> dict[str, Any]:
+    system.write_weights(folder)
+    if isinstance(system.inner, Prompted):
+        return {"inner": "prompted", **_write_prompted(system.inner, folder)}
+    return {"inner": "headed", **_write_headed(system.inner, folder)}
+
+
+def _read_tuned(settings: Mapping[str, Any], folder: Path, body: Body) -> System:
+    return (
+        _read_prompted(settings, folder, body)
+        if settings["inner"] == "prompted"
+        else _read_headed(settings, folder, body)
+    )
+
+
+def _write_headed(system: Headed, folder: Path) -> dict[str, Any]:
+    from safetensors.numpy import save_file
+
+    tensors = {"weight": np.ascontiguousarray(system.weight), "bias": np.ascontiguousarray(system.bias)}
+    save_file(tensors, folder / HEAD)
+    return {"labels": list(system.labels)}
+
+
+def _read_headed(settings: Mapping[str, Any], folder: Path, body: Body) -> Headed:
+    from safetensors.numpy import load_file
+
+    head = load_file(folder / HEAD)
+    module = _module(folder, body)
+    embedder = body.embedder if module is None else Embedder(body.model, module)
+    return Headed(embedder, tuple(settings["labels"]), head["weight"], head["bias"])
+
+
+def _write_nearest(system: NearestLabelled, folder: Path) -> dict[str, Any]:
+    lines = [json.dumps(list(row), ensure_ascii=False) for row in system.pool]
+    write_atomic(folder / SHOTS, "\n".join(lines) + "\n")
+    return {"labels": list(system.labels), "k": system.k, "sharpness": system.sharpness}
+
+
+def _read_nearest(settings: Mapping[str, Any], folder: Path, body: Body) -> NearestLabelled:
+    rows = [json.loads(line) for line in (folder / SHOTS).read_text(encoding="utf-8").split("\n") if line]
+    pool = tuple((text, label) for text, label in rows)
+    return NearestLabelled(body.embedder, tuple(settings["labels"]), pool, settings["k"], settings["sharpness"])
+
+
+def _write_similar(system: Similar, folder: Path) -> dict[str, Any]:
+    return {"labels": list(system.labels), "descriptions": list(system.descriptions)}
+
+
+def _read_similar(settings: Mapping[str, Any], folder: Path, body: Body) -> Similar:
+    return Similar(body.embedder, tuple(settings["labels"]), tuple(settings["descriptions"]))
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "prompted": Form("prompted", Prompted, _write_prompted, _read_prompted),
+        "tuned": Form("tuned", Tuned, _write_tuned, _read_tuned),
+        "similar": Form("similar", Similar, _write_similar, _read_similar),
+        "nearest-labelled": Form("nearest-labelled", NearestLabelled, _write_nearest, _read_nearest),
+        "headed": Form("headed", Headed, _write_headed, _read_headed),
+        "constant": Form("constant", Constant, lambda s, _: {"text": s.text}, lambda v, _, __: Constant(v["text"])),
+        "position": Form("position", Position, lambda s, _: {"place": s.place}, lambda v, _, __: Position(v["place"])),
+        "lead": Form("lead", Lead, lambda s, _: {"sentences": s.sentences}, lambda v, _, __: Lead(v["sentences"])),
+        "echo": Form("echo", Echo, lambda s, _: {}, lambda v, _, __: Echo()),
+    }
+)
