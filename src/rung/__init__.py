@@ -1,1 +1,45 @@
-"""Rung: climb only as high as your task needs."""
+"""Rung: climb only as high as your task needs.
+
+    import rung
+    climb = rung.climb("task.yaml", "tiny")
+    print(climb.sentence)
+    print(climb.system.ask("a new input").text)
+
+The names below load what they need on first use, so that `import rung` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rung.errors import RungError
+    from rung.ladder.climb import Climb, climb
+    from rung.ladder.plan import Choice, make_plan
+    from rung.model.load import Model
+    from rung.system.bundle import load
+    from rung.task import Task
+
+__all__ = ["Choice", "Climb", "Model", "RungError", "Task", "climb", "load", "make_plan"]
+
+_HOMES = {
+    "Choice": "rung.ladder.plan",
+    "Climb": "rung.ladder.climb",
+    "Model": "rung.model.load",
+    "RungError": "rung.errors",
+    "Task": "rung.task",
+    "climb": "rung.ladder.climb",
+    "load": "rung.system.bundle",
+    "make_plan": "rung.ladder.plan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rung' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

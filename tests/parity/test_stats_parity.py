@@ -104,7 +104,9 @@ def test_tango_keeps_its_level_by_exact_enumeration() -> None:
         for look in (1, 3, 5):
             level = 0.05 / 2**look
             wrong = sum(
-                outcome[w, l] for w, l in likely if stats._tango_statistic(w, l, count, -margin) > stats._z(level)
+                outcome[won, lost]
+                for won, lost in likely
+                if stats._tango_statistic(won, lost, count, -margin) > stats._z(level)
             )
             assert wrong < 1.08 * level
 

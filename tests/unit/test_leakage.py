@@ -182,6 +182,16 @@ def test_dropping_a_whole_split_is_refused() -> None:
         drop_leaks(task, find_leaks(task))
 
 
+def test_thousands_of_copies_are_listed_without_writing_out_every_pair() -> None:
+    ok = {"q": "thanks that is all", "a": "up"}
+    train = [ok] * 4000 + [record(n) for n in range(9)]
+    task = make(numbered("t", train), numbered("v", [record(20)]), numbered("x", [ok] * 4000))
+    start = time.perf_counter()
+    leaks = find_leaks(task)
+    assert len(leaks) == 4000 and {leak.held_out for leak in leaks} == {"test"}
+    assert time.perf_counter() - start < 3
+
+
 def test_the_same_question_with_other_choices_is_no_leak() -> None:
     def row(n: int) -> dict[str, Any]:
         return {

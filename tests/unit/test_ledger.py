@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sqlite3
 import subprocess
@@ -343,4 +342,4 @@ def test_looks_survive_closing(tmp_path: Path) -> None:
     for expected in range(1, 4):
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             assert ledger.reserve(items(0, 700), [str(expected)]).number == expected
-    assert os.path.getsize(tmp_path / "ledger.sqlite") > 0
+    assert (tmp_path / "ledger.sqlite").stat().st_size > 0

@@ -106,7 +106,7 @@ def test_packed_rows_give_the_loss_and_gradients_of_separate_rows(name: str, att
 def test_no_token_sees_another_examples_tokens() -> None:
     module, rows = build("llama"), examples(4)
     layout = shared_layout(rows, 1000)
-    other = [*rows[:3], TrainExample(rows[3].context_ids[:-1] + (1,), rows[3].answer_ids)]
+    other = [*rows[:3], TrainExample((*rows[3].context_ids[:-1], 1), rows[3].answer_ids)]
     with torch.no_grad():
         before = answer_logits(module, layout.batches(rows)[0], layout)[0]
         after = answer_logits(module, layout.batches(other)[0], layout)[0]
@@ -149,10 +149,10 @@ def test_pieces_keep_within_the_limit() -> None:
 
 
 def test_row_length_grows_with_the_prefix() -> None:
-    own = [40] * 400
-    short = pack.best_row_length(own, 10, 6_000_000, 7, 256)
-    long = pack.best_row_length(own, 200, 6_000_000, 7, 256)
+    short = pack.best_row_length(3000, 10, 6_000_000, 7, 256)
+    long = pack.best_row_length(3000, 200, 6_000_000, 7, 256)
     assert short < long
+    assert pack.best_row_length(100, 5000, 6_000_000, 7, 256) > 5000
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +92,7 @@ def test_defaults(save: Save) -> None:
         ("", "task.yaml", "the file is empty"),
         ("- a\n- b\n", "task.yaml", "mapping of keys"),
         ("name: !!python/object:os.system t\n", "task.yaml:1", "the tag"),
+        ("name: " + "[" * 3000, "task.yaml", "nested too deeply"),
         ("name: &a [*a]\n", "task.yaml:1", "holds itself"),
         ("name: t\nkind: classify\n", "task.yaml:1", "the key data is missing"),
         ("name: t\nkind: clasify\ndata: {}\n", "task.yaml:2 kind", "did you mean classify?"),
@@ -201,6 +205,8 @@ def test_a_schema_is_checked_and_its_targets_too(tmp_path: Path) -> None:
     with pytest.raises(RungError, match=r"cannot read .*none\.json"):
         Task.from_mapping({**mapping, "schema": "none.json"}, tmp_path)
     (tmp_path / "broken.json").write_text('{\n"type": }')
+    with pytest.raises(RungError, match="is not a usable JSON schema"):
+        Task.from_mapping({**mapping, "schema": {"$ref": "https://example.org/far.json"}})  # never fetched
     with pytest.raises(RungError, match=r"broken\.json:2 is not JSON"):
         Task.from_mapping({**mapping, "schema": "broken.json"}, tmp_path)
     with pytest.raises(RungError, match="30 of 30 rows cannot be used: 30 × the target does not fit the schema"):
@@ -221,3 +227,51 @@ def test_the_digest_is_of_the_meaning_not_of_paths_or_names(save: Save, tmp_path
                      "rungs: [zero-shot]\n", "labels: {yes: aye, no: nay}\n", "sampling: {seed: 3}\n", "margin: 0.1\n")
     ]  # fmt: skip
     assert len({first.digest, *others}) == 9
+
+
+FULL: dict[str, Any] = {
+    "name": "t", "kind": "classify",
+    "data": {
+        "source": "rows.jsonl", "input": "q", "target": "a", "id": "id", "group": "who", "format": "columns",
+        "delimiter": ",", "header": True, "split": {"train": 0.6, "stratify": True, "folds": 3, "seed": 1},
+    },
+    "instruction": ["a", "b"], "labels": {"yes": "y", "no": "n"}, "score": "accuracy", "also": ["macro_f1"],
+    "goal": {"accuracy": 0.5}, "margin": 0.1, "guards": [{"task": "guard.yaml", "margin": 0.1}],
+    "budget": {"memory": "1GB", "time": "3m", "requests": 4, "machine_hour": 1},
+    "rungs": ["zero-shot", {"lora": {"rank": [4]}}], "sampling": {"temperature": 0, "stop": ["x"]},
+    "allow_set_aside": 0.5,
+}  # fmt: skip
+ODD: list[Any] = [
+    None, True, -1, 2.5, float("nan"), 10**30, "", "  ", "{", "{q!r}", "\ud800", "a\x00b", "12" * 3000, "..", "${NO_SUCH}",
+    "guard.yaml", "s3://x", "[1", b"bytes", [], [[]], [None], [1, "a"], {}, {"a": 1}, {"": None}, {1: 2},
+]  # fmt: skip
+
+
+def everywhere(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if at:
+        yield at
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in steps:
+        yield from everywhere(inner, (*at, step))
+
+
+@pytest.mark.parametrize("at", list(everywhere(FULL)), ids=str)
+def test_an_odd_value_anywhere_is_read_or_refused_in_one_line(tmp_path: Path, at: tuple[Any, ...]) -> None:
+    rows = [{"q": f"q {n} of {n * 7}", "a": "no" if n % 2 else "yes", "who": n % 7, "id": n} for n in range(24)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "guard.yaml").write_text("name: g")
+    refused = 0
+    for value in ODD:
+        mapping = copy.deepcopy(FULL)
+        inner = mapping
+        for step in at[:-1]:
+            inner = inner[step]
+        inner[at[-1]] = value
+        try:
+            task = Task.from_mapping(mapping, tmp_path)
+        except RungError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert len(task.digest) == 64
+    assert refused

@@ -160,6 +160,13 @@ def test_a_label_seen_once_stays_in_train() -> None:
         assert "seen once, so only in train: side" in task.warnings
 
 
+def test_half_characters_are_set_aside_and_torn_labels_told() -> None:
+    records = [*labelled(60), {"q": "bad \ud800", "a": "up"}, {"q": "say 0 for 0 things", "a": "up"}]
+    task = make(records, "classify", top={"allow_set_aside": 0.1})
+    assert [row.reason for row in task.set_aside] == ["the text holds half a character (a lone surrogate)"]
+    assert "1 inputs are there under different labels, for example: say 0 for 0 things" in task.warnings
+
+
 def test_ids_come_from_a_column_or_from_the_content() -> None:
     records = [{**asked(n), "key": n} for n in range(10)]
     assert {row.id for row in rows(make(records, id="key"))} == {str(n) for n in range(10)}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .draw import Draw
-from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, easy_episode, episode
+from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, episode, lesson
 from .texts import Library, load
 
 __all__ = ["class_episode", "documents"]
@@ -20,7 +20,7 @@ def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path
     """Documents without end: the plain texts in shuffled rounds, between them episodes.
 
     `settings`: `episodes` (the share of documents that are episodes), `text_weight` (the loss weight of plain text),
-    `lessons` (over how many documents the easy episodes of the beginning thin out).
+    `lessons` (over how many documents the first lessons thin out, and plain text sets in).
     """
     library = load(dict(files), held_out)
     choose = Draw(seed, 0)
@@ -28,9 +28,9 @@ def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path
     index = 0
     while True:
         index += 1
-        share = settings["episodes"]
-        if choose.chance(share):
-            make = easy_episode if choose.chance(1 - index / settings["lessons"]) else episode
+        young = max(0.0, 1 - index / settings["lessons"])
+        if choose.chance(settings["episodes"] + young * (1 - settings["episodes"])):
+            make = lesson if choose.chance(young) else episode
             yield make(Draw(seed, 1, index), library)
             continue
         if not pile:

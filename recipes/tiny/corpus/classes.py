@@ -77,7 +77,7 @@ def keywords(draw: Draw, library: Library, count: int) -> Classes:
     """Real sentences that share a word: the class is which of the words a sentence holds."""
     words: list[list[str]] = []
     each = 1 if draw.chance(0.7) else 2
-    for word in draw.some(list(library.by_keyword), count * each):
+    for word in draw.some(library.words, count * each):
         if words and len(words[-1]) < each:
             words[-1].append(word)
         else:
@@ -107,7 +107,7 @@ def shorten(draw: Draw, text: str, word: str) -> str:
 def invented(draw: Draw, library: Library, count: int) -> Classes:
     """Made-up words: each class has some of its own among made-up or real filler."""
     own = [[draw.pseudoword(draw.number(1, 3)) for _ in range(draw.number(1, 3))] for _ in range(count)]
-    filler = [draw.pseudoword(2) for _ in range(12)] if draw.chance(0.5) else draw.some(list(library.by_keyword), 20)
+    filler = [draw.pseudoword(2) for _ in range(12)] if draw.chance(0.5) else draw.some(library.words, 20)
 
     def text(d: Draw, c: int) -> str:
         words = [d.pick(filler) for _ in range(d.number(0, 5))]

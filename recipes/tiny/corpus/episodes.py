@@ -18,10 +18,37 @@ PLAIN = (("Input: {}\nAnswer:", "\n\n"),) * 4 + (("Text: {}\nLabel:", "\n\n"), (
 LISTED = ("Answer with one of: {}.", "Labels: {}", "Choose from {}.", "The answer is one of {}.", "Options: {}.", "One of: {}")
 
 
-def easy_episode(draw: Draw, library: Library) -> Document:
-    """A first lesson: two or three classes, short inputs that share a word with their shots."""
+def lesson(draw: Draw, library: Library) -> Document:
+    """What a beginner learns first: to find again what stood before, with every token or two a question.
+
+    Repeated lists of words, then tables (a word or two and their answer, asked again and again), then easy tasks of
+    two or three classes whose inputs share a word with their shots.
+    """
+    kind = draw.weighted(("list", "table", "easy"), (5, 5, 3))
+    if kind == "list":
+        words = draw.some(library.words, draw.number(4, 16))
+        return [(BEGIN, 0.0), (" ".join(words), 0.0), *[(draw.pick((" ", "\n")) + " ".join(words), 1.0) for _ in range(2)], (END, 0.0)]
+    if kind == "table":
+        return table(draw, library)
     family = draw.weighted((classes.keywords, classes.invented, classes.aspects, classes.wishes), (5, 3, 2, 3))
     return class_episode(draw, library, family(draw, library, draw.number(2, 3)))
+
+
+def table(draw: Draw, library: Library) -> Document:
+    """Two to six words with an answer each, asked over and over, sometimes with other words around them."""
+    count = draw.number(2, 6)
+    keys = draw.some(library.words, count)
+    values = label_words(draw, library, count)
+    around = draw.number(0, 3)
+    examples: list[Example] = []
+    seen: set[int] = set()
+    for _ in range(draw.number(3 * count, 5 * count)):
+        c = draw.number(0, count - 1)
+        words = [draw.pick(library.words) for _ in range(draw.number(0, around))]
+        words.insert(draw.number(0, len(words)), keys[c])
+        examples.append((" ".join(words), values[c], float(c in seen)))
+        seen.add(c)
+    return lay_out(draw, "", examples)
 
 
 def episode(draw: Draw, library: Library) -> Document:
@@ -53,7 +80,7 @@ def label_words(draw: Draw, library: Library, count: int) -> list[str]:
         return draw.some(names, count)
     if kind == "pseudo":
         return list(dict.fromkeys(draw.pseudoword(draw.number(1, 3)) for _ in range(count * 3)))[:count]
-    words = draw.some(list(library.by_keyword), count * 2)
+    words = draw.some(library.words, count * 2)
     if kind == "compound":
         return [f"{a}{draw.pick(('_', '-', ' '))}{b}" for a, b in zip(words[:count], words[count:], strict=True)]
     case = draw.number(0, 3)

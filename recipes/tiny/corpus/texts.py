@@ -38,6 +38,7 @@ class Library:
     problems: tuple[tuple[str, str], ...]
     sentences: tuple[tuple[str, ...], ...]
     by_keyword: dict[str, list[str]]
+    words: tuple[str, ...]
     topics: tuple[Topic, ...]
     intents: tuple[Intent, ...]
     held_out: frozenset[str]
@@ -55,7 +56,8 @@ def load(files: dict[str, Path], held_out: frozenset[str]) -> Library:
         _sentences(novel),
         _sentences(tuple(question for question, _ in problems)),
     )
-    return Library(stories, plays, novel, problems, sentences, _index(sentences, held_out), _topics(), _intents(), held_out)
+    by_keyword = _index(sentences, held_out)
+    return Library(stories, plays, novel, problems, sentences, by_keyword, tuple(by_keyword), _topics(), _intents(), held_out)
 
 
 def _stories(text: str) -> tuple[str, ...]:

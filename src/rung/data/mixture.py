@@ -109,7 +109,9 @@ def _package(folder: Path) -> ModuleType:
     name = f"rung_recipe_{folder.parent.name}_{folder.name}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     if spec is None or spec.loader is None or not (folder / "__init__.py").is_file():
         raise RungError("is no Python package", where=str(folder), mend="put an __init__.py with documents() there")
     module = importlib.util.module_from_spec(spec)

@@ -39,11 +39,18 @@ class Engine:
 
     `module` defaults to the base's own weights; a tuned copy, or a PEFT model for encoder–decoders, can stand in.
     `virtual` (tokens, hidden) are soft-prompt embeddings in front of every context of a decoder. `batch_tokens` bounds
-    rows × length of one forward pass.
+    rows × length of one forward pass. `like` is an engine of the same architecture, whose findings about it are taken
+    over instead of probing again.
     """
 
     def __init__(
-        self, model: Model, *, module: Any = None, virtual: torch.Tensor | None = None, batch_tokens: int = 4096
+        self,
+        model: Model,
+        *,
+        module: Any = None,
+        virtual: torch.Tensor | None = None,
+        batch_tokens: int = 4096,
+        like: Engine | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = model.tokenizer
@@ -54,6 +61,10 @@ class Engine:
         self.pad = int(pad if pad is not None else (self.tokenizer.eos_token_id or 0))
         self._prefix = Prefix((), None, 0)
         self._previous: tuple[int, ...] = ()
+        if like is not None:
+            self.__dict__["shares"] = like.shares
+            if like.shares:
+                self.forest.split_head = like.forest.split_head
 
     def choose(
         self, contexts: Sequence[Ids], answers: Sequence[Sequence[Ids]], progress: Progress | None = None
@@ -139,9 +150,7 @@ class Engine:
     @cached_property
     def forest(self) -> Forest:
         """The fast route, its head split off where that changes nothing."""
-        forest = Forest(self.module, self.virtual)
-        forest.split_head = forest.head is not None and _same_logits(forest)
-        return forest
+        return Forest(self.module, self.virtual)
 
     @cached_property
     def shares(self) -> bool:
@@ -153,6 +162,7 @@ class Engine:
         contexts = [ids[:9] + ids[12:15], ids[:9] + ids[16:21]]
         answers = [[[1 % size, 2 % size, 3 % size], [1 % size, 4 % size]], [[5 % size, 6 % size], [2 % size]]]
         try:
+            self.forest.split_head = self.forest.head is not None and _same_logits(self.forest)
             tries = [build(options) for options in answers]
             fast = self.forest.likelihoods(self.forest.prefix(ids[:9]), contexts, tries)
         except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError, IndexError):

@@ -28,7 +28,7 @@ def sure(level: float) -> str:
     >>> sure(0.025), sure(0.0125), sure(0.05 / 2**9)
     ('97.5 % sure', '98.75 % sure', '99.99 % sure')
     """
-    digits = min(12, 1 + max(0, math.ceil(-math.log10(level) - 1.7))) if level > 0 else 12
+    digits = max(2, min(12, math.ceil(-math.log10(level)) - 2)) if level > 0 else 12
     return f"{plain(_down(100 * (1 - level), digits), digits)} % sure"
 
 

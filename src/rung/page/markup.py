@@ -1,6 +1,6 @@
 """Markup that cannot be broken by what models say: every text is escaped unless it is `Html` already.
 
-Only building blocks of HTML and SVG, as strings. How a page looks is in `style`, how numbers are written in `numbers`,
+Only building blocks of HTML and SVG, as strings. How a page looks is in `style`, how numbers are written in `quantities`,
 drawings in `plots` and `marks`.
 """
 
@@ -54,7 +54,7 @@ def _flat(parts: Iterable[Part]) -> Iterable[str]:
             yield from _flat(part)
 
 
-def tag(name: str, *parts: Part, **attributes: str | int | float | bool | None) -> Html:
+def tag(name: str, /, *parts: Part, **attributes: str | int | float | bool | None) -> Html:
     """An element. `class_` writes class, `aria_label` aria-label; None and False leave an attribute out.
 
     >>> tag("p", "a < b", class_="soft", hidden=True)

@@ -45,6 +45,11 @@ class Embedder:
         self._module = module
         self._known: dict[str, np.ndarray] = {}
 
+    @property
+    def trained(self) -> bool:
+        """Whether the weights are others than the base's."""
+        return self._module is not None
+
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length embeddings, shape (texts, hidden), float32. Raises RungError for a text beyond the window."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]

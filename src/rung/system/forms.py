@@ -54,7 +54,8 @@ class Tuned:
 
 
 def _write_prompted(system: Prompted, folder: Path) -> dict[str, Any]:
-    shots, pool = system.shots, ()
+    shots = system.shots
+    pool: tuple[Shot, ...] = ()
     settings: dict[str, Any] = {"instruction": system.instruction, "normalise": system.normalise, "shots": "fixed"}
     if isinstance(shots, NearestShots):
         settings |= {"shots": "nearest", "k": shots.k}

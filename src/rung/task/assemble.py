@@ -75,6 +75,7 @@ def assemble(spec: TaskSpec, folder: Path) -> Assembled:
     splits = _split(work, finished)
     labels = _labels(work, splits)
     _warn_of_rare_labels(work, splits)
+    _warn_of_contradictions(work, splits)
     return Assembled(
         splits=splits, labels=labels, sampling=_sampling(spec, splits), guard_digests=_guard_digests(spec),
         set_aside=tuple(aside), warnings=tuple(work.warnings),
@@ -86,12 +87,13 @@ def _read_tables(work: _Assembly) -> dict[str, list[Row]]:
     data = work.spec.data
     reading = Reading(data.delimiter, data.header, data.columns, data.quotes)
     found: dict[str, list[Row]] = {}
+    cache: dict[Path, Members] = {}
     for name, sources in data.sources.items():
         key = ("source",) if name == "all" else ("source", name)
         members: Members = {}
         try:
             for source in sources:
-                for member, rows in read_source(source, work.folder, reading).items():
+                for member, rows in read_source(source, work.folder, reading, cache).items():
                     members.setdefault(member, []).extend(rows)
         except RungError as error:
             if _LINE.search(error.where):
@@ -234,7 +236,7 @@ def _divide(
     if stratify is True and work.spec.kind != "classify":
         work.warnings.append(f"stratify: true changes nothing for kind {work.spec.kind}; name a column to stratify by")
     strata = table.strata if stratify else [""] * count
-    units = make_units([row.content_hash() for row in examples], units_of(examples), strata, split.seed)
+    units = make_units(table.keys, units_of(examples), strata, split.seed)
     rows = divide(units, counts)
     for name in (*counts, "train"):
         if not rows[name]:
@@ -275,6 +277,19 @@ def _warn_of_rare_labels(work: _Assembly, splits: Splits) -> None:
     once = sorted(str(label) for label, count in counts.items() if count == 1)
     if once and "all" in work.spec.data.sources:
         work.warnings.append(f"seen once, so only in train: {show(', '.join(once), 120)}")
+
+
+def _warn_of_contradictions(work: _Assembly, splits: Splits) -> None:
+    """The same input under different labels bounds what any rung can reach."""
+    if work.spec.kind != "classify":
+        return
+    labels: dict[str, set[str | None]] = {}
+    for name in SPLITS:
+        for row in getattr(splits, name):
+            labels.setdefault(row.text, set()).add(row.target)
+    torn = [text for text, said in labels.items() if len(said) > 1]
+    if torn:
+        work.warnings.append(f"{len(torn)} inputs are there under different labels, for example: {show(min(torn))}")
 
 
 def _sampling(spec: TaskSpec, splits: Splits) -> Sampling:

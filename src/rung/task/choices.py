@@ -47,8 +47,8 @@ def _parsed(cell: Any) -> Any:
     if isinstance(cell, str) and cell.strip()[:1] in ("[", "{"):
         try:
             return json.loads(cell)
-        except json.JSONDecodeError as error:
-            raise Unusable("the choices are not JSON", error.msg) from None
+        except (ValueError, RecursionError) as error:
+            raise Unusable("the choices are not JSON", str(error)) from None
     return cell
 
 
@@ -63,8 +63,13 @@ def _by_name(draft: Draft) -> str | None:
 
 
 def _by_index(draft: Draft) -> str | None:
+    index = _number(draft)
+    return draft.choices[index] if index is not None and index < len(draft.choices) else None
+
+
+def _number(draft: Draft) -> int | None:
     said = draft.answers[0].removesuffix(".0")  # a whole number that passed through a float column
-    return draft.choices[int(said)] if said.isdecimal() and int(said) < len(draft.choices) else None
+    return int(said) if said.isdecimal() and len(said) < 10 else None
 
 
 _READINGS: Sequence[tuple[str, Callable[[Draft], str | None]]] = (
@@ -101,5 +106,5 @@ def resolve_targets(
 
 
 def _counts_from_one(drafts: Sequence[Draft]) -> bool:
-    said = [draft.answers[0].removesuffix(".0") for draft in drafts]
-    return all(text.isdecimal() and 1 <= int(text) <= len(d.choices) for text, d in zip(said, drafts, strict=True))
+    said = [(_number(draft), len(draft.choices)) for draft in drafts]
+    return all(index is not None and 1 <= index <= count for index, count in said)

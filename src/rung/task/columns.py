@@ -91,7 +91,7 @@ def _parsed(cell: Any) -> Any:
     if isinstance(cell, str) and cell.strip()[:1] in ("{", "["):
         try:
             return json.loads(cell)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return None
     return cell
 

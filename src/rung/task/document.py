@@ -65,6 +65,8 @@ def parse_yaml(text: str, source: str) -> Document:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}" if mark else source
         raise RungError(f"is not YAML: {error.problem or error.context}", where=where) from None
+    except RecursionError:
+        raise RungError("is nested too deeply", where=source) from None
     except yaml.YAMLError as error:
         raise RungError(f"is not YAML: {error}", where=source) from None
     if node is None:
@@ -274,7 +276,14 @@ class Section:
                 raise self.refuse(f"${{{name}}} is not set", *below, mend=f"set it: export {name}=FOLDER")
             return os.environ[name]
 
-        return _VARIABLE.sub(fill, text)
+        filled = _VARIABLE.sub(fill, text)
+        try:
+            os.fsencode(filled)
+        except UnicodeEncodeError:
+            filled = "\0"
+        if "\0" in filled:
+            raise self.refuse("holds a character that no path has", *below)
+        return filled
 
 
 def show(value: Any, most: int = 60) -> str:

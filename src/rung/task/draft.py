@@ -18,3 +18,5 @@ class Draft:
     choices: tuple[str, ...] = ()
     choice_names: tuple[str, ...] = ()
     stratum: str = ""
+    id: str = ""
+    group: str = ""

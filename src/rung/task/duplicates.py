@@ -46,6 +46,35 @@ def near_duplicates(
     return list(zip(first[order].tolist(), second[order].tolist(), similarity[order].tolist(), strict=True))
 
 
+def nearest_later(
+    texts: Sequence[str], places: Sequence[int], threshold: float = 0.8, boilerplate: float = 1.0
+) -> list[tuple[int, int, float]]:
+    """For each text i and each place after its own: the near duplicate j there that is most like it, the first if tied.
+
+    The same as going through `near_duplicates`, without writing out every pair of copies.
+    """
+    search = _Search(texts, threshold, boilerplate)
+    first_at: list[dict[int, int]] = []
+    for members in search.members:
+        first_at.append({})
+        for index in members:
+            first_at[-1].setdefault(places[index], index)
+    best: list[dict[int, tuple[float, int]]] = [
+        {place: (-1.0, index) for place, index in found.items()} for found in first_at
+    ]  # fmt: skip
+    for p, q, similarity in zip(*(column.tolist() for column in search.distinct()), strict=True):
+        for one, other in ((p, q), (q, p)):
+            for place, index in first_at[other].items():
+                best[one][place] = min(best[one].get(place, (0.0, 0)), (-similarity, index))
+    return [
+        (index, j, -negative)
+        for members, found in zip(search.members, best, strict=True)
+        for index in members
+        for place, (negative, j) in found.items()
+        if place > places[index]
+    ]
+
+
 def clusters(texts: Sequence[str], threshold: float = 0.8, boilerplate: float = 1.0) -> list[int]:
     """The cluster of each text, as the index of its first member: near duplicates, and theirs in turn, share one."""
     search = _Search(texts, threshold, boilerplate)
@@ -57,9 +86,8 @@ def clusters(texts: Sequence[str], threshold: float = 0.8, boilerplate: float = 
             node = parent[node]
         return int(node)
 
-    first, second, _ = search.distinct_pairs()
-    for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        a, b = root(a), root(b)
+    for p, q, _ in zip(*(column.tolist() for column in search.distinct()), strict=True):
+        a, b = root(search.members[p][0]), root(search.members[q][0])
         parent[max(a, b)] = min(a, b)
     return [root(node) for node in range(len(texts))]
 
@@ -78,7 +106,10 @@ class _Sets:
 
 
 class _Search:
-    """Texts whose words are the same in the same order are searched once; `representative` is the first of each."""
+    """Texts whose words are the same in the same order are searched once.
+
+    `members` holds the indices of each such set of copies, `representative` the first copy of each text.
+    """
 
     def __init__(self, texts: Sequence[str], threshold: float, boilerplate: float) -> None:
         if not 0 < threshold <= 1:
@@ -88,44 +119,39 @@ class _Search:
         vocabulary: dict[str, int] = {}
         first_of: dict[bytes, int] = {}
         self._ids: list[Ints] = []
-        self._members: list[list[int]] = []
+        self.members: list[list[int]] = []
         representative = []
         for index, text in enumerate(texts):
             ids = np.array([vocabulary.setdefault(word, len(vocabulary)) for word in words(text)], dtype=np.int64)
             place = first_of.setdefault(ids.tobytes(), len(self._ids))
             if place == len(self._ids):
                 self._ids.append(ids)
-                self._members.append([])
-            self._members[place].append(index)
-            representative.append(self._members[place][0])
+                self.members.append([])
+            self.members[place].append(index)
+            representative.append(self.members[place][0])
         self._vocabulary = max(len(vocabulary), 1)
         self.representative = np.array(representative, dtype=np.int64)
-
-    def distinct_pairs(self) -> tuple[Ints, Ints, np.ndarray]:
-        """Pairs of representatives."""
-        first, second, similarity = self._distinct()
-        heads = np.array([members[0] for members in self._members], dtype=np.int64)
-        return heads[first], heads[second], similarity
 
     def pairs(self) -> tuple[Ints, Ints, np.ndarray]:
         """Pairs of texts, copies written out."""
         first: list[int] = []
         second: list[int] = []
         similarity: list[float] = []
-        for members in self._members:
+        for members in self.members:
             for n, a in enumerate(members):
                 first += [a] * (len(members) - n - 1)
                 second += members[n + 1 :]
         similarity += [1.0] * len(first)
-        for p, q, value in zip(*(column.tolist() for column in self._distinct()), strict=True):
-            for a in self._members[p]:
-                for b in self._members[q]:
+        for p, q, value in zip(*(column.tolist() for column in self.distinct()), strict=True):
+            for a in self.members[p]:
+                for b in self.members[q]:
                     first.append(min(a, b))
                     second.append(max(a, b))
                     similarity.append(value)
         return np.array(first, dtype=np.int64), np.array(second, dtype=np.int64), np.array(similarity)
 
-    def _distinct(self) -> tuple[Ints, Ints, np.ndarray]:
+    def distinct(self) -> tuple[Ints, Ints, np.ndarray]:
+        """Pairs of places in `members`, and their similarity."""
         lengths = np.array([len(ids) for ids in self._ids], dtype=np.int64)
         short = lengths < FEW_WORDS
         # A longer text can only reach the threshold against a short one if it has few distinct words.
@@ -164,13 +190,21 @@ def _as_sets(rows: Sequence[Ints], owner: Ints) -> _Sets:
     which = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     _, token = np.unique(flat, return_inverse=True)
     width = int(token.max()) + 1
-    once = np.unique(which * width + token)
+    once = _unique(which * width + token)
     which, token = once // width, once % width
     rank = np.empty(width, dtype=np.int64)
     rank[np.argsort(np.bincount(token, minlength=width), kind="stable")] = np.arange(width)
     keys = np.sort(which * width + rank[token])
     starts = np.searchsorted(keys // width, np.arange(len(rows) + 1))
     return _Sets(keys % width, starts.astype(np.int64), owner)
+
+
+def _unique(values: Ints) -> Ints:
+    """`np.unique`, but always by sorting: the hash table of NumPy 2.4 takes seconds on millions of distinct keys."""
+    values = np.sort(values)
+    first = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return values[first]
 
 
 def _without_boilerplate(sets: _Sets, share: float) -> _Sets:
@@ -195,7 +229,7 @@ def _join(sets: _Sets, threshold: float) -> tuple[Ints, Ints, np.ndarray]:
     count = max(len(sets.owner), 1)
     for first, second in _candidates(sets, threshold):
         first, second = _by_signature(sets, signatures, first, second, threshold)
-        keys = np.setdiff1d(np.unique(first * count + second), seen, assume_unique=True)
+        keys = np.setdiff1d(_unique(first * count + second), seen, assume_unique=True)
         for start in range(0, len(keys), _CHUNK // 10):
             part = keys[start : start + _CHUNK // 10]
             first, second = part // count, part % count

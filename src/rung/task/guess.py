@@ -115,7 +115,8 @@ def guess_task(sources: Sequence[str | Path], folder: str | Path = ".", name: st
 
 
 def _relative(source: str, folder: Path) -> str:
-    if source.startswith("hub:") or Path(source).is_absolute():
+    beneath = Path(source).is_relative_to(folder.absolute())
+    if source.startswith("hub:") or (Path(source).is_absolute() and not beneath):
         return source
     return os.path.relpath(source, folder)
 

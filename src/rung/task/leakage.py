@@ -11,14 +11,14 @@ from typing import Literal
 
 from rung.errors import RungError
 from rung.task.cohort import BOILERPLATE, NEAR, compared_text
-from rung.task.duplicates import near_duplicates
+from rung.task.duplicates import nearest_later, words
 from rung.task.task import Task
 from rung.types import Example, SplitName
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A row of `split` whose input is also in `held_out`. `similarity` is 1 for the same words.
+    """A row of `split` whose input is also in `held_out`. `similarity` is that of the two inputs, 1 for the same shingles.
 
     A row is listed once for each later split, with the row there that is most like it.
     """
@@ -34,7 +34,7 @@ class Leak:
     @property
     def exact(self) -> bool:
         """The same words in the same order, whatever their case and punctuation."""
-        return self.similarity == 1.0
+        return words(self.text) == words(self.held_out_text)
 
 
 def find_leaks(task: Task) -> tuple[Leak, ...]:
@@ -50,13 +50,9 @@ def find_leaks_among(splits: dict[SplitName, tuple[Example, ...]]) -> tuple[Leak
     rank: dict[SplitName, int] = {"train": 0, "validation": 1, "test": 2}
     rows = [(name, example) for name in rank for example in splits.get(name, ())]
     texts = [compared_text(example) for _, example in rows]
-    nearest: dict[tuple[int, SplitName], tuple[float, int]] = {}
-    for i, j, similarity in near_duplicates(texts, NEAR, BOILERPLATE):
-        if rows[i][0] != rows[j][0]:  # rows are in the order of the splits, so i is in the earlier one
-            best = nearest.get((i, rows[j][0]))
-            if best is None or (-similarity, j) < (-best[0], best[1]):
-                nearest[(i, rows[j][0])] = (similarity, j)
-    return tuple(_leak(rows, texts, i, j, similarity) for (i, _), (similarity, j) in sorted(nearest.items()))
+    places = [rank[name] for name, _ in rows]
+    found = sorted(nearest_later(texts, places, NEAR, BOILERPLATE))
+    return tuple(_leak(rows, texts, i, j, similarity) for i, j, similarity in found)
 
 
 def _leak(rows: Sequence[tuple[SplitName, Example]], texts: Sequence[str], i: int, j: int, similarity: float) -> Leak:

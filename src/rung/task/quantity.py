@@ -22,7 +22,7 @@ def read_bytes(text: str) -> int:
     """
     match = _MEMORY.match(text)
     unit = (match.group(2).upper() or "B") if match else ""
-    if match is None or unit not in _BYTES or float(match.group(1)) == 0:
+    if match is None or unit not in _BYTES or not 0 < float(match.group(1)) < 1e15:
         raise ValueError(text)
     return int(float(match.group(1)) * _BYTES[unit])
 

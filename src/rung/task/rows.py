@@ -52,8 +52,14 @@ class Layout:
         if not answers:
             raise Unusable("the target is empty")
         choices, names = read_choices(row.values, self.choices) if self.choices else ((), ())
-        stratum = cell_text(look_up(row.values, self.stratum)) if self.stratum else ""
-        return Draft(row, prompt, answers, choices, names, stratum)
+        for text in (*(message.content for message in prompt), *answers, *choices):
+            _check_unicode(text)
+        stratum, name, group = (
+            cell_text(look_up(row.values, column)).strip() if column else ""
+            for column in (self.stratum, self.data.id, self.data.group)
+        )
+        # a row without a name or group is named by its place, and is a group of its own
+        return Draft(row, prompt, answers, choices, names, stratum, name or row.place, group or row.place)
 
     def _prompt(self, row: Row) -> tuple[Message, ...]:
         assert self.input is not None
@@ -156,9 +162,10 @@ def _set_aside(row: Row, error: Unusable) -> SetAside:
 
 @dataclass(frozen=True)
 class Finished:
-    """The examples of one table, with the stratum of each (the label, or the column that `stratify` names)."""
+    """The examples of one table, with the content hash and the stratum of each (label, or the column to stratify by)."""
 
     examples: tuple[Example, ...] = ()
+    keys: tuple[str, ...] = ()
     strata: tuple[str, ...] = ()
 
 
@@ -191,55 +198,47 @@ class Finisher:
                 self._put_aside(draft, error)
             else:
                 kept.append(draft)
-        examples = self._examples(kept)
-        strata = [
-            draft.stratum or (draft.answers[0] if self.spec.kind == "classify" else "") for draft in kept
-        ]  # fmt: skip
-        order = _by_content(examples)
-        return Finished(tuple(examples[i] for i in order), tuple(strata[i] for i in order))
+        self._check_ids(kept)
+        return self._finished(kept)
 
-    def _examples(self, drafts: Sequence[Draft]) -> list[Example]:
-        data = self.spec.data
-        found = []
+    def _check_ids(self, drafts: Sequence[Draft]) -> None:
         places: dict[str, str] = {}
+        for draft in drafts if self.spec.data.id is not None else ():
+            if draft.id in places:
+                what = f"the id {show(draft.id)} is there twice, in {places[draft.id]} and {draft.row.place}"
+                mend = "name a column with one value a row, or drop the key"
+                raise self.spec.data.section.refuse(what, "id", mend=mend)
+            places[draft.id] = draft.row.place
+
+    def _finished(self, drafts: Sequence[Draft]) -> Finished:
+        """Examples ordered by content hash, group and id: the order of rows in a file never matters.
+
+        Without an id column ids come from the hash, and copies get -2, -3, …
+        """
+        has_id, has_group = self.spec.data.id is not None, self.spec.data.group is not None
+        rows = []
         for draft in drafts:
-            example = Example(
-                id="", prompt=draft.prompt, target=draft.answers[0], references=draft.answers[1:],
-                choices=draft.choices, meta=self._meta(draft),
-            )  # fmt: skip
-            if data.id is not None:
-                said = cell_text(look_up(draft.row.values, data.id)).strip() or draft.row.place
-                if said in places:
-                    what = f"the id {show(said)} is there twice, in {places[said]} and {draft.row.place}"
-                    raise data.section.refuse(what, "id", mend="name a column with one value a row, or drop the key")
-                places[said] = draft.row.place
-                example = replace(example, id=said)
-            found.append(example)
-        return found if data.id is not None else _named_by_content(found)
-
-    def _meta(self, draft: Draft) -> Mapping[str, Any]:
-        meta = {"row": draft.row.place}
-        if self.spec.data.group is not None:
-            group = cell_text(look_up(draft.row.values, self.spec.data.group)).strip()
-            meta["group"] = group or draft.row.place  # a row without a group is a group of its own
-        return meta
+            meta = {"row": draft.row.place, "group": draft.group} if has_group else {"row": draft.row.place}
+            example = Example(draft.id, draft.prompt, draft.answers[0], draft.answers[1:], draft.choices, meta=meta)
+            stratum = draft.stratum or (draft.answers[0] if self.spec.kind == "classify" else "")
+            rows.append((example.content_hash(), draft.group if has_group else "", example, stratum))
+        rows.sort(key=lambda row: (row[0], row[1], row[2].id if has_id else ""))
+        copies: Counter[str] = Counter()
+        examples = []
+        for key, _, example, _ in rows:
+            copies[key] += 1
+            name = key[:12] if copies[key] == 1 else f"{key[:12]}-{copies[key]}"
+            examples.append(example if has_id else replace(example, id=name))
+        return Finished(tuple(examples), tuple(row[0] for row in rows), tuple(row[3] for row in rows))
 
 
-def _named_by_content(examples: Sequence[Example]) -> list[Example]:
-    """Ids from the content hash, so that they do not depend on the order of rows; copies get -2, -3, …"""
-    seen: Counter[str] = Counter()
-    found = []
-    for example in examples:
-        name = example.content_hash()[:12]
-        seen[name] += 1
-        found.append(replace(example, id=name if seen[name] == 1 else f"{name}-{seen[name]}"))
-    return found
-
-
-def _by_content(examples: Sequence[Example]) -> list[int]:
-    """The order that every split has: by content hash, then by id. The order of rows in a file never matters."""
-    keys = [(example.content_hash(), example.id) for example in examples]
-    return sorted(range(len(examples)), key=keys.__getitem__)
+def _check_unicode(text: str) -> None:
+    """JSON may hold half of a surrogate pair, which no tokenizer and no file takes."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Unusable("the text holds half a character (a lone surrogate)") from None
 
 
 def _check_label(draft: Draft, labels: Mapping[str, str]) -> None:
@@ -254,14 +253,16 @@ class _SchemaCheck:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         from jsonschema.validators import validator_for
+        from referencing import Registry
 
-        self._validator = validator_for(schema)(schema)
+        # an empty registry: references within the schema are followed, none is ever fetched
+        self._validator = validator_for(schema)(schema, registry=Registry())
 
     def __call__(self, answer: str) -> None:
         try:
             value = json.loads(answer)
-        except json.JSONDecodeError as error:
-            raise Unusable("the target is not JSON", error.msg) from None
+        except (ValueError, RecursionError) as error:
+            raise Unusable("the target is not JSON", str(error)) from None
         fault = next(iter(self._validator.iter_errors(value)), None)
         if fault is not None:
             raise Unusable("the target does not fit the schema", fault.message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 from rung.errors import RungError, nearest
 from rung.task.delimited import Reading, read_delimited
+from rung.task.document import show
 
 # Names under which files, folders and hubs keep the three splits.
 SPLIT_NAMES: Mapping[str, str] = {
@@ -45,24 +47,35 @@ class Row:
 Members = dict[str, list[Row]]  # by name; a source that is one plain list of rows has the name ""
 
 
-def read_source(source: str | Mapping[str, Any], folder: Path, reading: Reading) -> Members:
+def read_source(
+    source: str | Mapping[str, Any], folder: Path, reading: Reading, cache: dict[Path, Members] | None = None
+) -> Members:
     """The rows of one source; several members where it keeps its splits apart (JSON mapping, dataset, folder).
 
     `source` is relative to `folder`; `FILE#member` takes one member. Raises RungError naming the file, and the line
-    where there is one.
+    where there is one. A `cache` spares a file with several members a second reading.
     """
     if isinstance(source, Mapping):
         return {"": [Row(source, "rows", 1)]}
     if source.startswith("hub:"):
         name, _, member = source[4:].partition("#")
         return _pick(_hub(name), member, source)
-    if _SCHEME.match(source) and not (folder / source).exists():
+    if _SCHEME.match(source):
         scheme = source.split(":")[0]
         raise RungError(f"sources by {scheme}: are not read", where=source, mend="name a file, a folder or hub:NAME")
     path, member = _locate(source, folder)
+    try:
+        files = _files(path, source)
+    except OSError as error:
+        raise RungError(f"cannot be looked up: {error.strerror}", where=show(source)) from None
     found: Members = {}
-    for file in _files(path, source):
-        for name, rows in _read(file, _shown(file, folder), reading, path.is_dir()).items():
+    for file in files:
+        members = cache.get(file) if cache is not None else None
+        if members is None:
+            members = _read(file, _shown(file, folder), reading, path.is_dir())
+        if cache is not None:
+            cache[file] = members
+        for name, rows in members.items():
             found.setdefault(name, []).extend(rows)
     return _pick(found, member, source)
 
@@ -70,7 +83,7 @@ def read_source(source: str | Mapping[str, Any], folder: Path, reading: Reading)
 def _locate(source: str, folder: Path) -> tuple[Path, str]:
     """The path and the member after `#`, where no file has the `#` in its own name."""
     path = folder / Path(source).expanduser()
-    if "#" not in source or path.exists():
+    if "#" not in source or os.path.exists(path):  # noqa: PTH110, since Path.exists raises on names that are too long
         return path, ""
     stem, _, member = source.rpartition("#")
     return folder / Path(stem).expanduser(), member
@@ -177,6 +190,8 @@ def _json_lines(text: str, shown: str) -> list[Row]:
         except json.JSONDecodeError as error:
             mend = "name the file .json if it holds one list" if line == 1 and record.strip() in "[{" else ""
             raise RungError(f"is not JSON: {error.msg}", where=f"{shown}:{line}", mend=mend) from None
+        except (ValueError, RecursionError) as error:
+            raise RungError(f"cannot be read as JSON: {error}", where=f"{shown}:{line}") from None
         rows.append(Row(_record(value, f"{shown}:{line}"), shown, line))
     return rows
 
@@ -187,6 +202,8 @@ def _json(text: str, shown: str) -> Members:
     except json.JSONDecodeError as error:
         mend = "name the file .jsonl if each line is a row" if error.msg == "Extra data" else ""
         raise RungError(f"is not JSON: {error.msg}", where=f"{shown}:{error.lineno}", mend=mend) from None
+    except (ValueError, RecursionError) as error:
+        raise RungError(f"cannot be read as JSON: {error}", where=shown) from None
     if isinstance(value, list):
         return {"": _records(value, shown)}
     if isinstance(value, Mapping):

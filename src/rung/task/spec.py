@@ -6,6 +6,7 @@ The values here are frozen and know no rows. Reading the sources is `sources`, m
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -304,16 +305,33 @@ def _schema(root: Section, folder: Path, kind: TaskKind) -> Mapping[str, Any] | 
             raise root.refuse(f"cannot read {path}: {_reason(error)}", "schema") from None
         except json.JSONDecodeError as error:
             raise root.refuse(f"{path.name}:{error.lineno} is not JSON: {error.msg}", "schema") from None
+        except (ValueError, RecursionError) as error:
+            raise root.refuse(f"{path.name} cannot be read as JSON: {error}", "schema") from None
     if not isinstance(value, Mapping):
         raise root.refuse("a JSON schema is a mapping", "schema")
+    _check_plain(root, value, "schema")
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     try:
-        validator_for(value).check_schema(dict(value))
+        validator = validator_for(value)
+        validator.check_schema(dict(value))
+        list(validator(value, registry=Registry()).iter_errors({}))  # finds references that lead nowhere
     except SchemaError as error:
         raise root.refuse(f"is not a JSON schema: {error.message}", "schema") from None
+    except (Unresolvable, re.error) as error:
+        raise root.refuse(f"is not a usable JSON schema: {error}", "schema") from None
     return value
+
+
+def _check_plain(root: Section, value: Any, *below: str | int) -> None:
+    """A mapping made in Python may hold what no task file can."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise root.refuse(f"cannot be written as JSON: {error}", *below) from None
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
@@ -330,8 +348,10 @@ def _guards(root: Section, folder: Path) -> tuple[Guard, ...]:
         if not guard.has("task"):
             raise guard.refuse("the key task is missing", mend="name the guard's task file")
         path = guard.path(folder, "task")
-        if not path.is_file():
-            raise guard.refuse(f"there is no task file {path}", "task")
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise guard.refuse(f"there is no task file {show(path)}: {error.strerror}", "task") from None
         found.append(Guard(path, _or(guard.number("margin", 0), 0.02)))
     return tuple(found)
 
@@ -396,6 +416,7 @@ def _rungs(root: Section) -> tuple[RungRequest, ...] | None:
         ((name, fields),) = entry.items()
         if fields is not None and not isinstance(fields, Mapping):
             raise root.refuse(f"the fields of {name} must be a mapping, not {show(fields)}", "rungs", index, name)
+        _check_plain(root, fields, "rungs", index, name)
         found.append(RungRequest(name, dict(fields or {}), where))
     if not found:
         raise root.refuse("is an empty list", "rungs", mend="drop the key for the default ladder")

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -63,6 +63,12 @@ class RowLayout:
         widths = [len(row.ids) + self.virtual for row in rows]
         groups = pack.pieces(widths, self.micro_tokens)
         return [pack.packed_tensors([rows[i] for i in group], self.pad_id) for group in groups]
+
+
+class Layout(Protocol):
+    """How examples become tensors: `labels` in every batch tell how many targets it has."""
+
+    def batches(self, examples: Sequence[Any]) -> list[dict[str, torch.Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -150,10 +156,11 @@ def choose_layout(module: Any, examples: Sequence[TrainExample], settings: Train
         if settings.batching == "packed":
             raise RungError(f"rows cannot be packed: {reason}", where="batching", mend="say auto or padded")
         return RowLayout("padded", pad, micro, virtual=virtual, reason=reason)
-    own = [len(example) - 1 - shared for example in examples]
+    own = sum(len(example) - 1 - shared for example in examples) / len(examples)
+    step = max(1, round(own * min(len(examples), settings.batch_size)))
     text = base.config.get_text_config()
     weights = sum(p.numel() for name, p in base.named_parameters() if "embed" not in name)
-    best = pack.best_row_length(own, shared + virtual, weights, text.num_hidden_layers, text.hidden_size)
+    best = pack.best_row_length(step, shared + virtual, weights, text.num_hidden_layers, text.hidden_size)
     return RowLayout("packed", pad, micro, settings.row_tokens or min(best, max(micro, 128)), prefix, virtual)
 
 
@@ -215,11 +222,11 @@ def _probe_logits(
 
 
 @dataclass(frozen=True)
-class AnswerSteps:
+class ShuffledSteps:
     """The batches of a whole training, one an optimizer step; each is a function of the seed and its number alone."""
 
-    examples: Sequence[TrainExample]
-    layout: RowLayout
+    examples: Sequence[Any]
+    layout: Layout
     batch_size: int
     total: int
     seed: int

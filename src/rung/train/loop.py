@@ -14,7 +14,7 @@ from typing import Any
 from rung.errors import RungError
 from rung.train.answers import (
     AnswerLoss,
-    AnswerSteps,
+    ShuffledSteps,
     base_of,
     choose_layout,
     digest_of,
@@ -47,7 +47,7 @@ def fit(
     check_examples(module, examples)
     check_examples(module, validation, allow_none=True)
     layout = choose_layout(module, [*examples, *validation] if validation else examples, settings)
-    steps = AnswerSteps(examples, layout, settings.batch_size, 0, settings.seed)
+    steps = ShuffledSteps(examples, layout, settings.batch_size, 0, settings.seed)
     steps = replace(steps, total=settings.steps(steps.per_epoch))
 
     def evaluate() -> Judgement:

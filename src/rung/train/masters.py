@@ -36,7 +36,9 @@ class Masters(torch.optim.Optimizer):
     def __init__(self, module: Any, settings: OptimiserSettings) -> None:
         named = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
         # Embeddings and heads are lookup tables: orthogonalised updates (Jordan 2024) are for matrices between layers.
-        tables = {id(t.weight) for t in (module.get_input_embeddings(), module.get_output_embeddings()) if t is not None}
+        tables = {
+            id(t.weight) for t in (module.get_input_embeddings(), module.get_output_embeddings()) if t is not None
+        }
         matrices = [w for _, w in named if w.ndim == 2 and id(w) not in tables]
         rest = [w for _, w in named if w.ndim != 2 or id(w) in tables]
         groups = [

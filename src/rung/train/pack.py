@@ -59,21 +59,21 @@ def plan_rows(lengths: Sequence[int], room: int) -> list[list[int]]:
     return [rows[r] for r in sorted(kept, key=lambda r: (-filled[r], r))]
 
 
-def best_row_length(own: Sequence[int], prefix: int, weights: int, layers: int, hidden: int) -> int:
-    """The row length that costs least for examples of `own` tokens each behind a shared prefix.
+def best_row_length(tokens: int, prefix: int, weights: int, layers: int, hidden: int) -> int:
+    """The row length that costs least for `tokens` tokens of a step, behind a shared prefix in each row.
 
-    Operations of a row of R tokens: R × (weights outside the embeddings) for the products and 2 × R² × hidden × layers
-    for attention scores and their use. Longer rows share the prefix among more examples, shorter ones have
-    less attention between tokens that may not see each other.
+    Operations of a row of n tokens: n × weights (outside the embeddings) for the products, and 2 × n² × hidden × layers
+    for attention scores and their use. Longer rows share the prefix among more examples; shorter ones spend less on
+    attention between tokens that may not see each other.
     """
 
     def cost(length: int) -> float:
-        rows = plan_rows(own, max(1, length - prefix))
-        filled = [prefix + sum(own[i] for i in row) for row in rows]
-        return float(sum(n * (weights + 2 * n * hidden * layers) for n in filled))
+        rows = -(-tokens // (length - prefix))
+        filled = prefix + tokens / rows
+        return rows * filled * (weights + 2 * filled * hidden * layers)
 
-    own = own[:512]  # a sample decides as well
-    return min(ROW_LENGTHS, key=lambda length: (cost(length), length))
+    fitting = [length for length in ROW_LENGTHS if length > prefix] or [2 * prefix]
+    return min(fitting, key=lambda length: (cost(length), length))
 
 
 @dataclass(frozen=True)

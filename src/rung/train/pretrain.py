@@ -162,11 +162,11 @@ class Loop(Trainer):
     def __init__(self, settings: PretrainSettings, **options: Any) -> None:
         super().__init__(**options)
         self._objective = OBJECTIVES[settings.objective]
-        self.recent: list[float] = []
+        self.last_loss = float("nan")
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
         loss = self._objective(model, inputs)
-        self.recent.append(float(loss.detach()))
+        self.last_loss = float(loss.detach())
         return (loss, None) if return_outputs else loss
 
     def _get_train_sampler(self, *_: Any) -> Any:
@@ -192,6 +192,7 @@ class Keeper(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Log every few steps; save when the time has come."""
         step, steps = state.global_step, self._settings.steps
+        state.log_history.append({"step": step, "loss": self._loop.last_loss})
         if step % LOG_STEPS == 0 or step == steps:
             self._log(state)
         due = time.monotonic() - self._saved > 60 * self._settings.checkpoint_minutes
@@ -203,15 +204,16 @@ class Keeper(TrainerCallback):
         control.should_training_stop = control.should_training_stop or stop
 
     def _log(self, state: Any) -> None:
-        recent, self._loop.recent = self._loop.recent, []
-        loss, step = float(np.mean(recent)), state.global_step
-        state.log_history.append({"step": step, "loss": loss})
+        step, steps = state.global_step, self._settings.steps
+        loss = float(np.mean([row["loss"] for row in state.log_history[-LOG_STEPS:] if "loss" in row]))
         spent = time.monotonic() - self._began
-        left = spent / (step - self._first) * (self._settings.steps - step)
-        self._report(f"step {step}/{self._settings.steps}  loss {loss:.3f}  {spent / 60:.1f} min, {left / 60:.0f} left")
+        left = spent / (step - self._first) * (steps - step)
+        self._report(f"step {step}/{steps}  loss {loss:.3f}  {spent / 60:.1f} min, {left / 60:.0f} left")
 
     def _check(self, state: Any) -> None:
-        if self._checks is None or any(row.get("step") == state.global_step and "answers" in row for row in state.log_history):
+        if self._checks is None or any(
+            row.get("step") == state.global_step and "answers" in row for row in state.log_history
+        ):
             return
         found = check(self._loop.model, (self._checks[i] for i in range(len(self._checks))))
         state.log_history.append({"step": state.global_step, **found})
@@ -249,9 +251,13 @@ def _finish(recipe: Recipe, trainer: Trainer, tokenizer: Any, corpus: Corpus, wo
         "corpus": corpus.card,
         "parameters": trainer.model.num_parameters(),
         "steps": recipe.train.steps,
-        "curve": [[row["step"], round(row["loss"], 4)] for row in history if "loss" in row],
-        "validation": [row for row in history if "answers" in row or "text" in row],
-        "measured": {"machine": platform.machine(), "torch": torch.__version__, "threads": torch.get_num_threads()},
+        "curve": _curve([row["loss"] for row in history if "loss" in row]),
+        "measured": {
+            "machine": platform.machine(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "validation": [row for row in history if "answers" in row or "text" in row],
+        },
     }
 
     def fill(part: Path) -> None:
@@ -260,6 +266,13 @@ def _finish(recipe: Recipe, trainer: Trainer, tokenizer: Any, corpus: Corpus, wo
         _write(part / "pretraining.json", card)
 
     _place(out, fill)
+
+
+def _curve(losses: list[float], points: int = 100) -> list[list[float]]:
+    """The mean loss of about `points` stretches of the run, each with its last step."""
+    width = max(1, len(losses) // points)
+    ends = range(width, len(losses) + 1, width)
+    return [[end, round(float(np.mean(losses[end - width : end])), 4)] for end in ends]
 
 
 def _place(folder: Path, fill: Callable[[Path], object]) -> None:

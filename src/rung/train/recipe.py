@@ -40,6 +40,7 @@ class PretrainSettings:
             value = getattr(self, name)
             if value not in known:
                 raise RungError(f"unknown {name} {value!r}", where="train", mend=nearest(str(value), known))
+
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""

@@ -15,6 +15,7 @@ from rung.errors import RungError
 from rung.evaluate import Evaluation, evaluate
 from rung.evaluate.evaluation import judge, reranked
 from rung.ladder.rung import Desk
+from rung.ladder.rungs import encoding
 from rung.ladder.work import Facts, Work, prompting
 from rung.model.layout import Shot
 from rung.system.body import Body
@@ -38,15 +39,17 @@ class ZeroShot:
         return self.name
 
     def why_not(self, body: Body, task: Task) -> str:
-        """A prompt needs a model that reads prompts."""
-        return _needs_decoder(body)
+        """Every base can be asked."""
+        return ""
 
     def work(self, facts: Facts) -> Work:
         """One pass over validation for every wording."""
         return prompting(facts, trials=facts.wordings)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
-        """Compare the wordings on validation, and keep the best."""
+        """Compare the wordings on validation, and keep the best. Encoders compare with the labels instead."""
+        if body.model.kind == "encoder":
+            return encoding.similar(body, task, desk)
         wording = best_wording(body, task, desk)
         system, evaluation, weighed = weigh(Prompted(body.engine, body.layout, wording), task, desk)
         desk.validation = evaluation

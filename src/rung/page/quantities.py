@@ -70,7 +70,7 @@ def scaled(value: float | None, unit: str = "") -> str:
     step = 0
     while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
         value, step = value / 1000, step + 1
-    figures = plain(value, max(0, 2 - int(math.floor(math.log10(abs(value))))) if abs(value) >= 1 else 2)
+    figures = plain(value, max(0, 2 - math.floor(math.log10(abs(value)))) if abs(value) >= 1 else 2)
     return f"{figures} {_PREFIXES[step]}{unit}".rstrip()
 
 

@@ -1,0 +1,39 @@
+"""The options that `plan` and `climb` share, and what they mean together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rung.ladder.plan import Choice, Plan
+
+TaskFile = Annotated[Path, typer.Argument(help="The task file (YAML).", metavar="TASK")]
+Base = Annotated[str, typer.Option(help="The base model: a folder, a Hub id, `tiny` or `minilm`.")]
+All = Annotated[bool, typer.Option("--all", help="Build every rung and take one look at the test split.")]
+Only = Annotated[list[str] | None, typer.Option(help="Climb only this rung (repeatable).", metavar="RUNG")]
+Skip = Annotated[list[str] | None, typer.Option(help="Leave this rung out (repeatable).", metavar="RUNG")]
+From = Annotated[str | None, typer.Option("--from", help="Begin at this rung.", metavar="RUNG")]
+Seed = Annotated[int, typer.Option(help="Seed of shots, orders and initial weights.")]
+DropLeaks = Annotated[bool, typer.Option(help="Take rows that also stand in a held-out split out of train.")]
+RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's own code run.")]
+
+
+def choice_of(
+    everything: bool, only: list[str] | None, skip: list[str] | None, start: str | None, seed: int, drop_leaks: bool
+) -> Choice:
+    """The options as one value."""
+    from rung.ladder.plan import Choice
+
+    return Choice(everything, tuple(only or ()), tuple(skip or ()), start, seed, drop_leaks)
+
+
+def planned(task: Path, base: str, choice: Choice, trust_remote_code: bool) -> Plan:
+    """The plan, with the threads of this machine set."""
+    from rung.ladder.plan import make_plan
+    from rung.model.threads import set_threads
+
+    set_threads()
+    return make_plan(task, base, choice, trust_remote_code=trust_remote_code)

@@ -1,0 +1,52 @@
+"""`rung ledger`: show, move, merge and export the counts of looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ledger = typer.Typer(help="The ledger of looks at test splits: show, move, merge, export.", no_args_is_help=True)
+Place = Annotated[Path | None, typer.Option("--ledger", help="The ledger (default: the user's own).")]
+
+
+@ledger.command()
+def show(place: Place = None) -> None:
+    """Every look: when, at which level, which artefacts, for what."""
+    from rung.ladder.ledger import Ledger
+    from rung.ladder.ledger_lines import ledger_lines
+
+    with Ledger(place) as book:
+        for line in ledger_lines(book):
+            print(line)
+
+
+@ledger.command()
+def move(target: Path, place: Place = None) -> None:
+    """Move the ledger to another file; the old place points to it."""
+    from rung.ladder.ledger import Ledger
+
+    with Ledger(place) as book:
+        book.move(target)
+    print(f"moved to {target}")
+
+
+@ledger.command()
+def merge(other: Path, place: Place = None) -> None:
+    """Take in every look of another ledger file."""
+    from rung.ladder.ledger import Ledger
+
+    with Ledger(place) as book:
+        merged = book.merge(other)
+    print(f"{merged.new} new looks, {merged.known} known, {merged.conflicts} results that differed (ours were kept)")
+
+
+@ledger.command()
+def export(target: Path, place: Place = None) -> None:
+    """Write a copy that another machine can merge."""
+    from rung.ladder.ledger import Ledger
+
+    with Ledger(place) as book:
+        book.export(target)
+    print(f"wrote {target}")

@@ -1,0 +1,159 @@
+"""Building one rung in a run: adapt, save the bundle, score it on validation. Each step is done once, and kept.
+
+Also the examiner, which scores finished bundles on test and guards when the decision asks for a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rung.evaluate import Evaluation, evaluate, latency
+from rung.evaluate.evaluation import judge
+from rung.ladder.meter import Meter
+from rung.ladder.plan import Plan, PlannedRung
+from rung.ladder.question import Candidate, GuardScores, LookResult
+from rung.ladder.rung import Desk, Phase
+from rung.ladder.work import Work
+from rung.run import Run
+from rung.system.bundle import Defaults, Saved, bundle_digest, load, save
+from rung.system.encoded import Headed, Similar
+from rung.system.prompted import Prompted
+from rung.task import Task
+from rung.types import Completion, Example, System
+
+LATENCY_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Built:
+    """A rung that was built: its place in the plan, its answers on validation, its notes and measurements."""
+
+    planned: PlannedRung
+    evaluation: Evaluation
+    notes: Mapping[str, Any]
+    measured: Mapping[str, Any]
+
+    def candidate(self, plan: Plan) -> Candidate:
+        """What the decision needs to know of it."""
+        budget, work = plan.task.budget, self.planned.work
+        return Candidate(
+            self.planned.label,
+            work.cost(budget),
+            self.evaluation.score,
+            self.evaluation.error_share,
+            price_in_words(work, plan),
+        )
+
+
+def price_in_words(work: Work, plan: Plan) -> str:
+    """Adapting once plus the declared traffic, in money by computation."""
+    budget = plan.task.budget
+    return f"{work.price(budget):.3g} for adapting and {budget.requests:,} requests"
+
+
+def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
+    """Do what is still missing of this rung: adapt and save, then score on validation."""
+    desk = Desk(run, planned.label, plan.choice.seed, phase)
+    task, body = plan.task.without_test(), plan.body
+    if not desk.has("built"):
+        with Meter(body.model.device) as meter:
+            system = planned.rung.adapt(body, task, desk)
+            with run.artefact(desk.key("system")) as folder:
+                save(system, folder, body=body, defaults=defaults_of(task))
+        desk.write("measured-adapt", meter.to_json())
+        desk.write("built", desk.notes)
+        run.drop_scratch(planned.label)
+    if not desk.has("validation"):
+        with Meter(body.model.device) as meter:
+            saved = load(run.artefact_path(desk.key("system")), body=body)
+            phase("validation", 0, len(task.validation))
+            done = desk.validation or evaluate(saved, task, progress=lambda n, total: phase("validation", n, total))
+        alone = latency(saved, [task.prompt(row) for row in task.validation[:LATENCY_SAMPLES]])
+        share = [round(seconds, 6) for seconds in done.latencies()]
+        desk.write("measured-validation", {**meter.to_json(), "latency_s": alone.median, "latencies_s": share})
+        desk.write("validation", completions_to_json(done.completions))
+    evaluation = judge(task, task.validation, completions_from_json(desk.read("validation")))
+    measured = {"adapt": desk.read("measured-adapt"), "validation": desk.read("measured-validation")}
+    return Built(planned, evaluation, desk.read("built"), measured)
+
+
+def defaults_of(task: Task) -> Defaults:
+    """What a bundle of this task answers when a prompt leaves it open."""
+    return Defaults(task.labels, task.schema, task.sampling)
+
+
+def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any]]:
+    """Completions without their wall-clock, JSON-ready."""
+    rows = [asdict(completion) for completion in completions]
+    for row in rows:
+        del row["latency_s"]
+    return rows
+
+
+def completions_from_json(rows: Sequence[Mapping[str, Any]]) -> list[Completion]:
+    """The inverse of `completions_to_json`."""
+    return [Completion(**row) for row in rows]
+
+
+class BundleExaminer:
+    """Scores the bundles of a run on test and guards: the exact files that would ship."""
+
+    def __init__(self, plan: Plan, run: Run, phase: Phase) -> None:
+        self.plan, self.run, self.phase = plan, run, phase
+
+    def artefact(self, rung: str) -> str:
+        """The digest of the rung's bundle."""
+        return bundle_digest(self.run.artefact_path(f"rungs/{rung}/system"))
+
+    def examine(self, rung: str) -> LookResult:
+        """Score the bundle on test and guards, and keep its rows in the run."""
+        saved = load(self.run.artefact_path(f"rungs/{rung}/system"), body=self.plan.body)
+        task = self.plan.task
+        done = evaluate(saved, task, "test", progress=lambda n, total: self.phase("test", n, total))
+        self.run.write(
+            f"rungs/{rung}/test", [_test_row(row, said) for row, said in zip(done.examples, done.completions)]
+        )
+        guards = {name: self._guard(saved, name, guard) for name, guard, _ in self.plan.guards}
+        return LookResult(done.score, done.error_share, guards)
+
+    def _guard(self, saved: Saved, name: str, guard: Task) -> GuardScores | None:
+        """Artefact and base on a guard's test rows; None where both are the same weights."""
+        ours = on_guard(saved.inner, guard)
+        base = base_on_guard(self.plan, guard)
+        if ours is None:
+            return None
+        progress = lambda n, total: self.phase(f"guard {name}", n, total)  # noqa: E731 - two lines, used twice
+        return GuardScores(
+            evaluate(ours, guard, "test", progress=progress).score,
+            evaluate(base, guard, "test", progress=progress).score,
+        )
+
+
+def on_guard(system: System, guard: Task) -> System | None:
+    """The weights of `system` answering another task by that task's own plainest prompt; None if they are the base's."""
+    instruction = guard.instructions[0] if guard.instructions else ""
+    if isinstance(system, Prompted):
+        own = system.engine.virtual is not None or system.engine.module is not system.engine.model.module
+        return Prompted(system.engine, system.layout, instruction) if own else None
+    if isinstance(system, Headed) and system.embedder.trained:
+        return Similar(system.embedder, guard.labels, descriptions_of(guard))
+    return None
+
+
+def base_on_guard(plan: Plan, guard: Task) -> System:
+    """The untouched base on a guard."""
+    if plan.body.model.kind == "encoder":
+        return Similar(plan.body.embedder, guard.labels, descriptions_of(guard))
+    return Prompted(plan.body.engine, plan.body.layout, guard.instructions[0] if guard.instructions else "")
+
+
+def descriptions_of(task: Task) -> tuple[str, ...]:
+    """What each label means, in the order of the labels: its description, else its own words."""
+    return tuple(task.label_descriptions.get(label, label.replace("_", " ")) for label in task.labels)
+
+
+def _test_row(example: Example, said: Completion) -> dict[str, Any]:
+    row = completions_to_json([said])[0]
+    return {"id": example.id, "prompt": example.text, "target": example.target, **row}

@@ -1,0 +1,116 @@
+"""Scoring one saved System on one task, outside a climb: what `rung eval` does.
+
+Validation is free. Test costs a look, which is written to the ledger before anything is scored; the numbers that come
+back then carry the bound of that look.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rung import stats
+from rung.evaluate import Evaluation, evaluate
+from rung.ladder.climb import recommended_system
+from rung.ladder.ledger import Ledger, Look, item_keys
+from rung.ladder.plan import scheme_of
+from rung.ladder.question import LookResult
+from rung.run import write_atomic
+from rung.system.bundle import MANIFEST, Saved, bundle_digest, load
+from rung.task import Task
+from rung.types import digest
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Scores of a System on a split, with a 95 % interval and, on test, the look's number and lower bound."""
+
+    task: str
+    split: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+    errors: int
+    also: dict[str, float]
+    look: int | None = None
+    level: float | None = None
+    lower: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return dict(vars(self))
+
+    def lines(self) -> list[str]:
+        """In words."""
+        interval = "" if self.low is None else f" (95 % interval {self.low:.3f} to {self.high:.3f})"
+        lines = [f"{self.task}, {self.split}: {self.metric} {self.value:.3f}{interval} on {self.count:,} rows"]
+        lines += [f"  {name} {value:.3f}" for name, value in self.also.items()]
+        if self.errors:
+            lines.append(f"  {self.errors} calls returned nothing and count as the worst score")
+        if self.look is not None:
+            lines.append(
+                f"  this was look {self.look} at this test split: its true score is at least {self.lower:.3f} ({1 - (self.level or 0):.2%} sure)"
+            )
+        return lines
+
+
+def examine(
+    system: Path,
+    task_file: Path,
+    *,
+    test: bool = False,
+    rung: str | None = None,
+    base: str | None = None,
+    rows: Path | None = None,
+    ledger: Path | None = None,
+) -> Examined:
+    """Score the System in `system` (a bundle or a run) on validation, or with `test` on test, which spends a look."""
+    task = Task.load(task_file)
+    saved = load(system, base=base) if (system / MANIFEST).is_file() else recommended_system(system, rung, base=base)
+    if not test:
+        done = evaluate(saved, task, "validation")
+        found = _examined(task, "validation", done)
+    else:
+        with Ledger(ledger) as book:
+            done, look = _look(saved, task, book)
+        lower = stats.lower(done.score, look.level, scheme_of(task, task.test)) if _carries(task, done) else None
+        found = _examined(task, "test", done, look, lower)
+    if rows is not None:
+        write_atomic(rows, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in done.rows()))
+    return found
+
+
+def _look(saved: Saved, task: Task, book: Ledger) -> tuple[Evaluation, Look]:
+    artefact = bundle_digest(saved.folder)
+    look = book.reserve(
+        item_keys(task.test),
+        [artefact],
+        question=digest([task.metric, "eval"]),
+        run=str(saved.folder),
+        purpose=f"eval: {saved.folder.parent.name}",
+    )
+    done = evaluate(saved, task, "test")
+    book.complete(look, artefact, LookResult(done.score, done.error_share).to_json())
+    return done, look
+
+
+def _carries(task: Task, done: Evaluation) -> bool:
+    return stats.refusal(done.score.kind, len(done.score), scheme_of(task, done.examples).groups) is None
+
+
+def _examined(
+    task: Task, split: str, done: Evaluation, look: Look | None = None, lower: float | None = None
+) -> Examined:
+    low = high = None
+    scheme = scheme_of(task, done.examples)
+    if _carries(task, done):
+        low, high = stats.interval(done.score, scheme)
+    return Examined(
+        task.name, split, task.metric, stats.estimate(done.score, scheme), low, high, len(done.score), sum(done.errors),
+        {name: score.value for name, score in done.also.items()},
+        None if look is None else look.number, None if look is None else look.level, lower,
+    )  # fmt: skip

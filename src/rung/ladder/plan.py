@@ -1,0 +1,237 @@
+"""The dry run: which rungs, in which order, at what computed cost, and what the test split can show.
+
+`make_plan` does everything that comes before the first rung is built: leaks refused, rows that do not fit set aside,
+costs counted, memory and time forecast. The climb starts from its result; `rung plan` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rung import stats
+from rung.errors import RungError
+from rung.ladder.fit import Lengths, lengths, set_aside_misfits
+from rung.ladder.forecast import Rates, forecast
+from rung.ladder.ledger import item_keys
+from rung.ladder.question import Guard, Question, Sample
+from rung.ladder.record import Forecast
+from rung.ladder.rung import Rung
+from rung.ladder.rungs.table import ladder_of, select
+from rung.ladder.work import Facts, Work
+from rung.metrics import METRICS
+from rung.model.load import Model
+from rung.system.body import Body
+from rung.task import Leak, Task, drop_leaks, find_leaks
+from rung.types import Example, SplitName, digest
+
+RECIPE = 1
+"""Version of what the rungs do: raised with every change that makes an old run's steps stale."""
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the person asked for besides task and base."""
+
+    everything: bool = False
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    start: str | None = None
+    seed: int = 0
+    drop_leaks: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedRung:
+    """One rung of the plan, its computed work, and why it is skipped (empty: it will be built)."""
+
+    rung: Rung
+    work: Work
+    forecast: Forecast
+    skipped: str = ""
+
+    @property
+    def label(self) -> str:
+        """The rung's label."""
+        return self.rung.label
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before anything is spent. `rungs` stand in order of computed cost, the floor first."""
+
+    task: Task
+    body: Body
+    guards: tuple[tuple[str, Task, float], ...]
+    question: Question
+    rungs: tuple[PlannedRung, ...]
+    facts: Facts
+    lengths: Lengths
+    choice: Choice
+    leaks: tuple[Leak, ...] = ()
+    sample: str = field(default="", repr=False)
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What is computed: task, base, rungs, seed, recipe; no path and no device."""
+        return {
+            "task": self.task.digest,
+            "splits": dict(self.task.split_digests),
+            "base": self.body.model.digest,
+            "dtype": self.body.model.dtype,
+            "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
+            "everything": self.choice.everything,
+            "seed": self.choice.seed,
+            "recipe": RECIPE,
+        }
+
+
+def make_plan(path: Path, base: str, choice: Choice = Choice(), *, trust_remote_code: bool = False) -> Plan:
+    """The plan for the task file at `path` on the base called `base`.
+
+    Raises RungError for whatever makes the climb impossible: leaks, a base that cannot do the task, no rung left.
+    """
+    return plan_task(Task.load(path), Model.load(base, trust_remote_code=trust_remote_code), choice)
+
+
+def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
+    """The plan for a task and a base that are loaded."""
+    if model.kind == "encoder" and task.kind != "classify":
+        raise RungError(
+            f"{model.name} is an encoder and cannot {task.kind}", where="--base", mend="use a decoder for this task"
+        )
+    body = Body(model)
+    task, leaks = _without_leaks(task, choice)
+    task = set_aside_misfits(task, body, allowed=0.01)
+    guards = tuple(_guard_task(guard.path, guard.margin, body) for guard in task.guards)
+    facts, found = _facts(task, body)
+    rungs = ladder_of(task.rungs, model.kind)
+    ordered = sorted(rungs, key=lambda rung: (rung.label != "floor", rung.work(facts).cost(task.budget)))
+    wanted = select([rung.label for rung in ordered], only=choice.only, skip=choice.skip, start=choice.start)
+    rates = Rates.measure(body)
+    planned = [_planned(rung, task, body, facts, found, rates) for rung in ordered if rung.label in wanted]
+    planned = _within_budget(planned, task)
+    if all(one.skipped for one in planned if one.label != "floor"):
+        reasons = "; ".join(f"{one.label}: {one.skipped}" for one in planned if one.skipped) or "none is left"
+        raise RungError(
+            f"no rung can be built ({reasons})", where=task.name, mend="raise the budget or choose other rungs"
+        )
+    sample = _sample(task, body)
+    return Plan(task, body, guards, _question(task, guards), tuple(planned), facts, found, choice, leaks, sample)
+
+
+def _without_leaks(task: Task, choice: Choice) -> tuple[Task, tuple[Leak, ...]]:
+    leaks = find_leaks(task)
+    if not leaks:
+        return task, ()
+    if not choice.drop_leaks:
+        first = leaks[0]
+        shown = " ".join(first.text.split())[:50]
+        raise RungError(
+            f"{len(leaks)} rows stand in two splits (first: {first.split} row {first.id} is like {first.held_out} row "
+            f"{first.held_out_id}: {shown!r})",
+            where=task.name,
+            mend="list them with `rung plan --leaks`, or take them out of train with --drop-leaks",
+        )
+    return drop_leaks(task, leaks), leaks
+
+
+def _guard_task(path: Path, margin: float, body: Body) -> tuple[str, Task, float]:
+    task = Task.load(path)
+    if body.model.kind == "encoder" and task.kind != "classify":
+        raise RungError(f"an encoder cannot {task.kind}", where=f"guard {task.name}", mend="guard with a classify task")
+    return task.name, set_aside_misfits(task, body, allowed=0.01), margin
+
+
+def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
+    found = lengths(task, body)
+    shot = found.prompt - found.shared + found.target + 4
+    facts = Facts(
+        parameters=body.model.parameters,
+        prompt=found.prompt,
+        shot=shot,
+        answer=found.answer,
+        target=found.target,
+        train=len(task.train),
+        validation=len(task.validation),
+        wordings=max(1, len(task.instructions)),
+    )
+    return facts, found
+
+
+def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, rates: Rates) -> PlannedRung:
+    work = rung.work(facts)
+    expected = forecast(rung, work, body, task, found, rates)
+    skipped = rung.why_not(body, task)
+    limit = task.budget.memory
+    if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
+        skipped = f"needs about {expected.memory / 1e9:.1f} GB of memory, the budget is {limit / 1e9:.1f} GB"
+    return PlannedRung(rung, work, expected, skipped)
+
+
+def _within_budget(planned: Sequence[PlannedRung], task: Task) -> list[PlannedRung]:
+    """Skip what the time budget has no room for, cheapest rungs first."""
+    limit, spent = task.budget.time, 0.0
+    kept = []
+    for one in planned:
+        seconds = one.forecast.seconds or 0.0
+        if limit is not None and not one.skipped and spent + seconds > limit:
+            one = replace(
+                one, skipped=f"needs about {seconds:.0f} s, {max(0.0, limit - spent):.0f} s of the budget are left"
+            )
+        elif not one.skipped:
+            spent += seconds
+        kept.append(one)
+    return kept
+
+
+def _question(task: Task, guards: Sequence[tuple[str, Task, float]]) -> Question:
+    metric = METRICS[task.metric]
+    return Question(
+        metric=metric.name,
+        kind=metric.kind,
+        goal=task.goal,
+        validation=sample_of(task, "validation"),
+        test=sample_of(task, "test"),
+        guards={
+            name: Guard(margin, sample_of(guard, "test", scope=name), METRICS[guard.metric].kind)
+            for name, guard, margin in guards
+        },
+        margin=task.margin,
+        worst=metric.worst,
+        best=metric.best,
+        noun={"classify": "examples", "choose": "questions", "generate": "examples"}[task.kind],
+    )
+
+
+def sample_of(task: Task, split: SplitName, scope: str = "") -> Sample:
+    """A split as the decision sees it: how many items, their groups, their keys in the ledger."""
+    rows = task.split(split)
+    keys = item_keys(rows, scope) if split == "test" else frozenset()
+    return Sample(len(rows), scheme_of(task, rows), keys)
+
+
+def scheme_of(task: Task, rows: Sequence[Example]) -> stats.Scheme:
+    """How the rows were drawn and how their metric's sums become its value."""
+    metric = METRICS[task.metric]
+    groups = tuple(str(row.meta.get("group", "")) for row in rows)
+    grouped = groups if any(groups) else None
+    return stats.Scheme(grouped, metric.value if metric.kind == "corpus" else None, seed=0)
+
+
+def _sample(task: Task, body: Body) -> str:
+    """One prompt as the base reads it, its answer marked off: what carries loss in training."""
+    if body.model.kind == "encoder":
+        return task.validation[0].text
+    row = task.train[0]
+    text = body.layout.text(max(task.instructions, key=len, default=""), (), row.prompt)
+    return f"{text}⟦{row.target}⟧"
+
+
+def _fields(rung: Rung) -> dict[str, object]:
+    from dataclasses import asdict
+
+    fields: dict[str, object] = asdict(rung)  # type: ignore[call-overload]
+    return fields

@@ -1,0 +1,100 @@
+"""The plan as lines of text: what `rung plan` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rung.ladder.ledger import Ledger
+from rung.ladder.plan import Plan, PlannedRung
+from rung.ladder.wording import foresee
+from rung.task import Leak, Task, find_leaks
+
+
+def plan_lines(plan: Plan, ledger: Ledger | None = None) -> list[str]:
+    """Task, base, data, rungs with predicted memory and time, what the test split can show, one prompt."""
+    return [*_task_lines(plan), "", *_rung_lines(plan), "", *_power_lines(plan, ledger), "", *_prompt_lines(plan)]
+
+
+def leak_lines(path: Path) -> list[str]:
+    """Every row that stands in two splits."""
+    leaks = find_leaks(Task.load(path))
+    return [f"{len(leaks)} rows stand in two splits", *(_leak_line(leak) for leak in leaks)]
+
+
+def _leak_line(leak: Leak) -> str:
+    what = "the same as" if leak.exact else f"{leak.similarity:.2f} like"
+    shown = " ".join(leak.text.split())[:70]
+    return f"  {leak.split} row {leak.id} is {what} {leak.held_out} row {leak.held_out_id}: {shown}"
+
+
+def _task_lines(plan: Plan) -> list[str]:
+    task, model = plan.task, plan.body.model
+    goal = (
+        f"{task.metric} ≥ {task.goal:g}"
+        if task.goal is not None
+        else f"{task.metric}, within {task.margin:g} of the best rung"
+    )
+    lines = [
+        f"task    {task.name} ({task.kind}): train {len(task.train):,}, validation {len(task.validation):,}, test {len(task.test):,}",
+        f"goal    {goal}",
+        f"base    {model.name} ({model.kind}, {model.parameters / 1e6:,.1f} M parameters, window {model.window:,}, "
+        f"{str(model.module.dtype).removeprefix('torch.')} on {model.device})",
+        f"traffic {task.budget.requests:,} requests at {task.budget.machine_hour:g} a machine hour",
+    ]
+    lines += [
+        f"guard   {name}: may lose at most {margin:g} ({len(guard.test):,} test items)"
+        for name, guard, margin in plan.guards
+    ]
+    for reason, count in task.set_aside_counts.items():
+        lines.append(f"aside   {count} rows: {reason}")
+    if plan.leaks:
+        lines.append(f"leaks   {len(plan.leaks)} rows taken out of train and validation")
+    return lines + [f"note    {warning}" for warning in task.warnings]
+
+
+def _rung_lines(plan: Plan) -> list[str]:
+    wide = max(len(one.label) for one in plan.rungs)
+    lines = [f"{'rung':<{wide}}  {'tokens/request':>14}  {'memory':>9}  {'time':>8}  {'cost':>10}"]
+    for one in plan.rungs:
+        lines.append(
+            f"{one.label:<{wide}}  {_numbers(one, plan)}"
+            if not one.skipped
+            else f"{one.label:<{wide}}  skipped: {one.skipped}"
+        )
+    total = sum(one.forecast.seconds or 0.0 for one in plan.rungs if not one.skipped)
+    return [
+        *lines,
+        f"all of them: about {_seconds(total)}; cost counts adapting once and {plan.task.budget.requests:,} requests",
+    ]
+
+
+def _numbers(one: PlannedRung, plan: Plan) -> str:
+    tokens = one.work.prompt_tokens + one.work.answer_tokens
+    memory = f"{(one.forecast.memory or 0) / 2**20:,.0f} MiB" if one.forecast.memory else "-"
+    return f"{tokens:>14,.0f}  {memory:>9}  {_seconds(one.forecast.seconds or 0.0):>8}  {one.work.price(plan.task.budget):>10.3g}"
+
+
+def _power_lines(plan: Plan, ledger: Ledger | None) -> list[str]:
+    book = ledger or Ledger()
+    try:
+        looks = book.looks(plan.question.test.keys)
+    finally:
+        if ledger is None:
+            book.close()
+    return [f"this test split was looked at {looks} times", *foresee(plan.question, 1 + looks)]
+
+
+def _prompt_lines(plan: Plan) -> list[str]:
+    if plan.body.model.kind == "encoder":
+        return ["one input:", *(f"  | {line}" for line in plan.sample.splitlines())]
+    style = {
+        "chat": "the tokenizer's chat template",
+        "plain": "plain text (the tokenizer has no chat template)",
+        "seq2seq": "plain text",
+    }
+    head = f"one prompt, by {style[plan.body.layout.style]}; only what stands in ⟦ ⟧ carries loss in training:"
+    return [head, *(f"  | {line}" for line in plan.sample.splitlines())]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value < 90 else f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"

@@ -1,0 +1,97 @@
+"""The table of rungs: every name that a task file or a command line may use, and the default ladders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from rung.errors import RungError, nearest
+from rung.ladder.rung import Rung
+from rung.ladder.rungs.encoding import Head, Nearest
+from rung.ladder.rungs.floor import Floor
+from rung.ladder.rungs.prompting import FewShot, OneShot, ZeroShot
+from rung.ladder.rungs.tuning import Full, Lora, SoftPrompt
+from rung.model.load import ModelKind
+from rung.task import RungRequest
+
+RUNGS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "floor": Floor,
+        "zero-shot": ZeroShot,
+        "one-shot": OneShot,
+        "few-shot": FewShot,
+        "soft-prompt": SoftPrompt,
+        "nearest": Nearest,
+        "head": Head,
+        "lora": Lora,
+        "full": Full,
+    }
+)
+
+DEFAULT: Mapping[ModelKind, tuple[Rung, ...]] = MappingProxyType(
+    {
+        "decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
+        "encoder-decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
+        "encoder": (ZeroShot(), Nearest(), Head(), Lora(), Full()),
+    }
+)
+
+
+def make_rung(request: RungRequest) -> Rung:
+    """The rung that a task file asks for. Raises RungError for an unknown name or field, naming the nearest."""
+    where = request.where or "rungs"
+    if request.name not in RUNGS:
+        raise RungError(f"unknown rung {request.name}", where=where, mend=nearest(request.name, RUNGS))
+    made = RUNGS[request.name]
+    known = {part.name for part in fields(made)}
+    for key in request.fields:
+        if key not in known:
+            mend = nearest(key, known) if known else f"{request.name} has no fields"
+            raise RungError(f"unknown field {key} of {request.name}", where=where, mend=mend)
+    settings = {key: tuple(value) if isinstance(value, list) else value for key, value in request.fields.items()}
+    try:
+        rung: Rung = made(**settings)
+    except TypeError as error:
+        raise RungError(f"wrong type in the fields of {request.name}: {error}", where=where) from error
+    except RungError as error:
+        raise RungError(f"{error.where}: {error.what}", where=where, mend=error.mend) from error
+    return rung
+
+
+def ladder_of(requests: Sequence[RungRequest] | None, kind: ModelKind) -> tuple[Rung, ...]:
+    """The floor, then the rungs asked for, or the default ladder of this kind of base.
+
+    Raises RungError where two rungs have the same label.
+    """
+    rungs = DEFAULT[kind] if requests is None else tuple(make_rung(request) for request in requests)
+    rungs = (Floor(), *(rung for rung in rungs if not isinstance(rung, Floor)))
+    labels = [rung.label for rung in rungs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise RungError(f"two rungs are {label}", where="rungs", mend="name each once")
+    return rungs
+
+
+def select(labels: Sequence[str], *, only: Sequence[str], skip: Sequence[str], start: str | None) -> set[str]:
+    """The labels to climb by `--only`, `--skip` and `--from`; a rung's plain name stands for all its labels.
+
+    Raises RungError for a name that is on no rung.
+    """
+
+    def expand(names: Sequence[str], flag: str) -> set[str]:
+        found: set[str] = set()
+        for name in names:
+            hits = {label for label in labels if label == name or label.startswith(f"{name}-")}
+            if not hits:
+                raise RungError(f"no rung {name} on this ladder", where=flag, mend=nearest(name, labels))
+            found |= {name} if name in labels else hits
+        return found
+
+    chosen = expand(only, "--only") if only else set(labels)
+    chosen -= expand(skip, "--skip")
+    if start is not None:
+        first = min(labels.index(label) for label in expand([start], "--from"))
+        chosen &= set(labels[first:])
+    return (chosen | {"floor"}) & set(labels)

@@ -1,0 +1,361 @@
+"""The rungs that train: soft prompts, LoRA, all weights. Objectives and loops are the `train` room's.
+
+Each trains on the prompts that it will answer (the best zero-shot wording), keeps the checkpoint with the best task
+score on validation, and saves what moved in standard Hugging Face form. Encoders go their own way in `encoding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rung.errors import RungError
+from rung.evaluate import evaluate
+from rung.generate.engine import Engine
+from rung.ladder.rung import Desk
+from rung.ladder.rungs import encoding
+from rung.ladder.rungs.prompting import best_wording
+from rung.ladder.work import Facts, Work, training
+from rung.system.body import Body
+from rung.system.forms import Tuned
+from rung.system.prompted import Prompted
+from rung.task import Task
+from rung.train import adapters
+from rung.train.answers import base_of
+from rung.train.loop import fit
+from rung.train.search import Search, budgets, grid, halve
+from rung.train.settings import FitResult, TrainExample, TrainSettings
+from rung.train.trainer import low_precision
+from rung.types import System
+
+
+@dataclass(frozen=True)
+class SoftPrompt:
+    """Prompt tuning (Lester et al. 2021): `tokens` trained embeddings before the prompt, the weights untouched."""
+
+    name: ClassVar[str] = "soft-prompt"
+    trains: ClassVar[str] = "virtual"
+    tokens: int = 20
+    learning_rate: float = 0.03
+    epochs: int = 8
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        _within(self.name, tokens=(self.tokens, 20, 100))
+        _positive(self.name, learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size)
+
+    @property
+    def label(self) -> str:
+        """`soft-prompt`."""
+        return self.name
+
+    def why_not(self, body: Body, task: Task) -> str:
+        """The virtual tokens take room in the window."""
+        if body.model.kind == "encoder":
+            return "an encoder reads no prompts"
+        return _too_long(body, task, self.tokens)
+
+    def work(self, facts: Facts) -> Work:
+        """Gradients flow through the whole base, but only the prompt moves."""
+        return training(facts, epochs=self.epochs, passes=self.epochs, weights=False, virtual=self.tokens)
+
+    def adapt(self, body: Body, task: Task, desk: Desk) -> System:
+        """Train the embeddings, starting from those of the instruction's own words."""
+        wording = best_wording(body, task, desk)
+        start = body.model.tokenizer(wording, add_special_tokens=False)["input_ids"] if wording else None
+        module = adapters.prompt_tuning(_fresh(body), self.tokens, start, seed=desk.seed)
+        settings = TrainSettings(
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            schedule="cosine",
+            patience=3,
+            seed=desk.seed,
+        )
+        result = _train(_Job(body, task, desk, wording, module, settings), desk.scratch("train"))
+        _note(desk, result, {"instruction": wording})
+
+        def write(folder: Path) -> None:
+            adapters.save_adapter(module, folder / "soft_prompt", body.model.name)
+
+        return Tuned(_system(body, module, wording), write)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank updates (Hu et al. 2021); rank and learning rate by successive halving on validation."""
+
+    name: ClassVar[str] = "lora"
+    trains: ClassVar[str] = "adapter"
+    rank: tuple[int, ...] | int = (8, 32)
+    learning_rate: tuple[float, ...] | float = (2e-3, 5e-3)
+    epochs: int = 6
+    batch_size: int = 16
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for rank in _many(self.rank):
+            _within(self.name, rank=(rank, 4, 32))
+        _positive(self.name, epochs=self.epochs, batch_size=self.batch_size)
+        for rate in _many(self.learning_rate):
+            _positive(self.name, learning_rate=rate)
+
+    @property
+    def label(self) -> str:
+        """`lora`."""
+        return self.name
+
+    def why_not(self, body: Body, task: Task) -> str:
+        """Every row that fits the plain prompt can be trained on."""
+        return encoding.why_not(task) if body.model.kind == "encoder" else ""
+
+    def work(self, facts: Facts) -> Work:
+        """Every setting begins; half of them go on at each round."""
+        epochs = _search_epochs(len(self._settings()), self.epochs)
+        return training(facts, epochs=epochs, passes=int(epochs), weights=False)
+
+    def adapt(self, body: Body, task: Task, desk: Desk) -> System:
+        """Search, then keep the best setting at its best checkpoint."""
+        if body.model.kind == "encoder":
+            return encoding.train(body, task, desk, self._settings(), self.epochs, self.batch_size, self._adapter(desk))
+        wording = best_wording(body, task, desk)
+        add = self._adapter(desk)
+
+        def job(settings: Mapping[str, Any]) -> _Job:
+            module = add(_fresh(body), settings)
+            plan = TrainSettings(
+                learning_rate=settings["learning_rate"],
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                schedule="cosine",
+                seed=desk.seed,
+            )
+            return _Job(body, task, desk, wording, module, plan)
+
+        module, result, search = _search(desk, self._settings(), self.epochs, job)
+        _note(desk, result, {"instruction": wording, **search.chosen}, search)
+
+        def write(folder: Path) -> None:
+            adapters.save_adapter(module, folder / "adapter", body.model.name)
+
+        return Tuned(_system(body, module, wording), write)
+
+    def _settings(self) -> tuple[dict[str, Any], ...]:
+        return grid(rank=_many(self.rank), learning_rate=_many(self.learning_rate))
+
+    def _adapter(self, desk: Desk) -> Callable[[Any, Mapping[str, Any]], Any]:
+        return lambda module, settings: adapters.lora(module, settings["rank"], dropout=self.dropout, seed=desk.seed)
+
+
+@dataclass(frozen=True)
+class Full:
+    """All weights move; the learning rate by successive halving on validation."""
+
+    name: ClassVar[str] = "full"
+    trains: ClassVar[str] = "weights"
+    learning_rate: tuple[float, ...] | float = (3e-4, 1e-3)
+    epochs: int = 6
+    batch_size: int = 16
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        _positive(self.name, epochs=self.epochs, batch_size=self.batch_size)
+        for rate in _many(self.learning_rate):
+            _positive(self.name, learning_rate=rate)
+
+    @property
+    def label(self) -> str:
+        """`full`."""
+        return self.name
+
+    def why_not(self, body: Body, task: Task) -> str:
+        """Every row that fits the plain prompt can be trained on."""
+        return encoding.why_not(task) if body.model.kind == "encoder" else ""
+
+    def work(self, facts: Facts) -> Work:
+        """As LoRA, with gradients of the weights too."""
+        epochs = _search_epochs(len(_many(self.learning_rate)), self.epochs)
+        return training(facts, epochs=epochs, passes=int(epochs), weights=True)
+
+    def adapt(self, body: Body, task: Task, desk: Desk) -> System:
+        """Search, then keep the best setting at its best checkpoint."""
+        tried = grid(learning_rate=_many(self.learning_rate))
+        if body.model.kind == "encoder":
+            return encoding.train(body, task, desk, tried, self.epochs, self.batch_size, None)
+        wording = best_wording(body, task, desk)
+
+        def job(settings: Mapping[str, Any]) -> _Job:
+            plan = TrainSettings(
+                learning_rate=settings["learning_rate"],
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                schedule="cosine",
+                weight_decay=self.weight_decay,
+                seed=desk.seed,
+            )
+            module = body.model.fresh("float32").requires_grad_(True)
+            return _Job(body, task, desk, wording, module, plan)
+
+        module, result, search = _search(desk, tried, self.epochs, job)
+        _note(desk, result, {"instruction": wording, **search.chosen}, search)
+
+        def write(folder: Path) -> None:
+            save_whole(module, body, folder / "weights")
+
+        return Tuned(_system(body, module, wording), write)
+
+
+def save_whole(module: Any, body: Body, folder: Path) -> None:
+    """Write a trained copy of the base in the base's own number format, its tokenizer beside it."""
+    module.to(body.model.module.dtype).save_pretrained(str(folder))
+    body.model.tokenizer.save_pretrained(str(folder))
+
+
+# -- one training ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A module that is ready to train, and what judges it."""
+
+    body: Body
+    task: Task
+    desk: Desk
+    wording: str
+    module: Any
+    settings: TrainSettings
+
+    def examples(self) -> list[TrainExample]:
+        """The training rows as token ids; the answer closes with the end mark."""
+        layout, rows = self.body.layout, self.task.train
+        contexts = layout.contexts([layout.text(self.wording, (), row.prompt) for row in rows])
+        return [TrainExample.of(ids, layout.answer(row.target or "", end=True)) for ids, row in zip(contexts, rows)]
+
+    def score(self) -> float:
+        """The task's own score on validation, as the module stands."""
+        import torch
+
+        system = _system(self.body, self.module, self.wording)
+        device = self.body.model.module.device.type
+        with torch.autocast(
+            device, torch.bfloat16, enabled=low_precision(self.settings, self.body.model.module.device)
+        ):
+            return evaluate(system, self.task).score.value
+
+
+def _train(job: _Job, folder: Path, until: int | None = None, what: str = "training") -> FitResult:
+    return fit(
+        job.module,
+        job.examples(),
+        job.settings,
+        folder=folder,
+        score=job.score,
+        until=until,
+        progress=lambda done, total: job.desk.phase(what, done, total),
+    )
+
+
+def _search(
+    desk: Desk, tried: Sequence[Mapping[str, Any]], epochs: int, job: Callable[[Mapping[str, Any]], _Job]
+) -> tuple[Any, FitResult, Search]:
+    """Successive halving over settings; afterwards the chosen module with its best weights in it.
+
+    Each setting trains in its own folder, from which a later round, or a repeated climb, goes on.
+    """
+    first = job(tried[0])
+    steps = first.settings.steps(-(-len(first.task.train) // first.settings.batch_size))
+    modules: dict[int, _Job] = {0: first}
+
+    def run(index: int, settings: Mapping[str, Any], budget: int) -> float:
+        own = modules.pop(index, None) or job(settings)
+        name = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+        result = _train(own, desk.scratch(f"trial-{index}"), until=budget, what=name)
+        return result.best_score if result.best_score is not None else own.score()
+
+    found = halve([dict(one) for one in tried], budgets(steps, len(tried)), run, store=_Documents(desk))
+    final = job(found.chosen)
+    result = _train(final, desk.scratch(f"trial-{found.index}"))
+    return final.module, result, found
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """The rung's documents, as the search wants to keep its trials."""
+
+    desk: Desk
+
+    def has(self, key: str) -> bool:
+        return self.desk.has(key)
+
+    def read(self, key: str) -> Any:
+        return self.desk.read(key)
+
+    def write(self, key: str, value: Any) -> None:
+        self.desk.write(key, value)
+
+
+def _system(body: Body, module: Any, wording: str) -> Prompted:
+    """The module as it stands, answering by prompt."""
+    if hasattr(module, "prompt_encoder"):
+        if body.model.kind == "encoder-decoder":
+            return Prompted(Engine(body.model, module=module), body.layout, wording)
+        virtual = module.get_prompt(batch_size=1)[0].detach()
+        return Prompted(Engine(body.model, virtual=virtual, like=body.engine), body.layout, wording)
+    return Prompted(Engine(body.model, module=base_of(module), like=body.engine), body.layout, wording)
+
+
+def _fresh(body: Body) -> Any:
+    """A frozen copy of the base, in its own number format."""
+    return body.model.fresh().requires_grad_(False)
+
+
+def _note(desk: Desk, result: FitResult, chosen: Mapping[str, Any], search: Search | None = None) -> None:
+    desk.note(
+        chosen=dict(chosen),
+        curve=[{"step": p.step, "loss": p.train_loss, "score": p.score} for p in result.curve],
+        training={
+            "steps": result.step,
+            "best_step": result.best_step,
+            "stopped": result.stopped,
+            "tokens": result.tokens,
+            "trainable": result.trainable,
+            "batching": result.batching,
+        },
+    )
+    if search is not None:
+        desk.note(trials=search.to_json()["trials"])
+
+
+def _search_epochs(trials: int, epochs: int) -> float:
+    """Epochs trained in all, when half of the settings go on at each round."""
+    stops, alive, total, before = budgets(epochs * 1000, trials), trials, 0.0, 0
+    for stop in stops:
+        total += alive * (stop - before) / 1000
+        before, alive = stop, max(1, (alive + 1) // 2)
+    return total
+
+
+def _too_long(body: Body, task: Task, virtual: int) -> str:
+    from rung.ladder.fit import overflow
+
+    rows = [*task.train, *task.validation]
+    room = sum(1 for excess in overflow(task, body, rows, extra=virtual) if excess)
+    return f"{room} of {len(rows)} prompts do not fit the window with {virtual} virtual tokens" if room else ""
+
+
+def _many(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _within(rung: str, **limits: tuple[int, int, int]) -> None:
+    for name, (value, low, high) in limits.items():
+        if not isinstance(value, int) or not low <= value <= high:
+            raise RungError(f"{name} is {value}", where=rung, mend=f"choose {low} to {high}")
+
+
+def _positive(rung: str, **values: float) -> None:
+    for name, value in values.items():
+        if not isinstance(value, int | float) or not value > 0:
+            raise RungError(f"{name} is {value}", where=rung, mend="choose a number above 0")
