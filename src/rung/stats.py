@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -58,8 +59,8 @@ class Spread:
     """What power needs besides the truth: how far items scatter.
 
     `sd` is the standard deviation of one item (for corpus scores and groups: standard error x sqrt(n)); None means
-    right-or-wrong items, whose scatter follows from the truth. `worst` and `best` end the scale; `group_size` is the
-    average number of items in a group.
+    right-or-wrong items, whose scatter follows from the truth. `worst` and `best` end the scale; `group_size` is
+    what the function of that name gives.
     """
 
     sd: float | None = None
@@ -198,8 +199,8 @@ def difference_error(first: Score, second: Score, scheme: Scheme = ITEMS) -> flo
 
 
 def _mean_error(items: np.ndarray, scheme: Scheme) -> float:
-    """Standard error of a mean. Grouped items: the CR1 sandwich with G - 1 degrees of freedom (Cameron & Miller 2015)."""
-    units = _units(items.size, scheme)
+    """Standard error of a mean. Grouped items: the cluster-robust sandwich times G / (G - 1) (Cameron & Miller 2015)."""
+    units = _draws(items.size, scheme)
     if units < 2:
         return math.inf
     residuals = items - items.mean()
@@ -208,9 +209,26 @@ def _mean_error(items: np.ndarray, scheme: Scheme) -> float:
     return math.sqrt(float(residuals @ residuals) * units / (units - 1)) / items.size
 
 
-def _units(count: int, scheme: Scheme) -> int:
-    """How many independent units there are: items, or groups."""
+def _draws(count: int, scheme: Scheme) -> int:
+    """How many units were drawn: items, or groups."""
     return count if scheme.groups is None else len(set(scheme.groups))
+
+
+def group_size(scheme: Scheme) -> float:
+    """The size of the group that the average item stands in; 1 where items are drawn one by one."""
+    if scheme.groups is None:
+        return 1.0
+    sizes = np.unique(np.asarray(scheme.groups, dtype=str), return_counts=True)[1].astype(float)
+    return float(sizes @ sizes / sizes.sum())
+
+
+def _units(count: int, scheme: Scheme) -> float:
+    """How many independent units a bound may count on: items, or the effective number of groups (Kish 1965).
+
+    Groups of unequal size count as n^2 / (sum of squared sizes) equal ones. Where one customer sends half of the items
+    the plain number of groups makes bounds that err up to ten times as often as they say.
+    """
+    return count / group_size(scheme)
 
 
 def _by_group(table: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +260,7 @@ def _bootstrap_error(table: np.ndarray, scheme: Scheme, value: Value) -> float:
 
     Units with equal statistics are drawn together: the same distribution, in as many columns as there are kinds.
     """
-    units = _units(table.shape[0], scheme)
+    units = _draws(table.shape[0], scheme)
     if units < 2:
         return math.inf
     sizes = np.ones(table.shape[0])
@@ -273,7 +291,7 @@ def _bootstrap_error(table: np.ndarray, scheme: Scheme, value: Value) -> float:
 def lower(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
     """One-sided lower bound: the true score lies below it with probability `level` at most.
 
-    Right-or-wrong items: Clopper & Pearson (1934), exact. Graded, corpus and grouped: t with one worst unit added.
+    Right-or-wrong items: Clopper & Pearson (1934), exact. Graded, corpus and grouped: t with worst units added.
     Raises RungError below 100 items (corpus) or 10 groups.
     """
     _check_level(level)
@@ -287,7 +305,7 @@ def lower(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
 
 
 def upper(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
-    """One-sided upper bound, the mirror image of `lower`: one unit of the best score is added."""
+    """One-sided upper bound, the mirror image of `lower`: units of the best score are added."""
     _check_level(level)
     _check_score(score, scheme)
     _refuse(score, scheme)
@@ -308,8 +326,8 @@ def interval(score: Score, scheme: Scheme = ITEMS, confidence: float = 0.95) -> 
 def paired_lower(first: Score, second: Score, level: float, scheme: Scheme = ITEMS) -> float:
     """One-sided lower bound of the true (first - second) on the same items.
 
-    Right-or-wrong items: Tango's score interval (1998). Graded, corpus and grouped: t with one worst difference
-    (worst - best) added. Raises RungError below 100 items (corpus) or 10 groups.
+    Right-or-wrong items: Tango's score interval (1998). Graded, corpus and grouped: t with worst
+    differences (worst - best) added. Raises RungError below 100 items (corpus) or 10 groups.
     """
     _check_level(level)
     _check_pair(first, second, scheme)
@@ -383,11 +401,13 @@ def _added(level: float) -> float:
     return (_z(level) ** 2 + 2) / 3
 
 
-def _bound_below(value: float, error: float, units: int, worst: float, level: float) -> float:
+def _bound_below(
+    value: float, error: float, units: float, worst: float, level: float, freedom: float | None = None
+) -> float:
     """Student's lower bound after `_added(level)` units of score `worst` joined `units` units; never below `worst`.
 
     For a mean over items this equals weighting the added item in mean, standard deviation and degrees of freedom.
-    Groups and corpus scores use the same algebra on their standard error.
+    Groups and corpus scores use the same algebra on their standard error. `freedom` overrides the degrees of freedom.
     """
     if math.isinf(error) or level <= 0.0:
         return worst
@@ -395,7 +415,8 @@ def _bound_below(value: float, error: float, units: int, worst: float, level: fl
     joined = units + added
     squares = error * error * units * (units - 1) + units * added / joined * (value - worst) ** 2
     mean = value - added / joined * (value - worst)
-    return max(worst, mean - _t(level, joined - 1) * math.sqrt(squares / (joined - 1) / joined))
+    reach = _t(level, joined - 1 if freedom is None else freedom)
+    return max(worst, mean - reach * math.sqrt(squares / (joined - 1) / joined))
 
 
 def ceiling(count: int, level: float, spread: Spread = BINARY) -> float:
@@ -404,7 +425,7 @@ def ceiling(count: int, level: float, spread: Spread = BINARY) -> float:
         return spread.worst
     if spread.sd is None:
         return clopper_pearson_lower(count, count, level)
-    return _bound_below(spread.best, 0.0, max(1, round(count / spread.group_size)), spread.worst, level)
+    return _bound_below(spread.best, 0.0, max(1.0, count / spread.group_size), spread.worst, level)
 
 
 def retrained_lower(scores: Sequence[Score], level: float, scheme: Scheme = ITEMS) -> float:
@@ -430,12 +451,9 @@ def retrained_lower(scores: Sequence[Score], level: float, scheme: Scheme = ITEM
         items = float(np.mean([standard_error(score, scheme) for score in scores]))
     else:
         items = _mean_error(np.mean([score.items for score in scores], axis=0), scheme)
-    mean, worst = float(values.mean()), scores[0].worst
+    error = math.sqrt(float(values.var(ddof=1)) * (1 + 1 / len(scores)) + items * items)
     units = _units(len(scores[0]), scheme)
-    pulled = mean - _bound_below(mean, items, units, worst, level)  # what the items alone allow for
-    seeds = float(values.var(ddof=1)) * (1 + 1 / len(scores))
-    widened = _t(level, len(scores) - 1) * math.sqrt(seeds + items * items)
-    return max(worst, mean - math.hypot(pulled, 0.0) if pulled > widened else mean - widened)
+    return _bound_below(float(values.mean()), error, units, scores[0].worst, level, freedom=len(scores) - 1)
 
 
 # -- rung against rung -------------------------------------------------------------------------------------------------
@@ -456,7 +474,7 @@ def compare(first: Score, second: Score, scheme: Scheme = ITEMS, confidence: flo
     difference = estimate(first, scheme) - estimate(second, scheme)
     error = difference_error(first, second, scheme)
     units = _units(len(first), scheme)
-    reach = math.inf if units < 2 else _t(level, units - 1) * error
+    reach = _t(level, max(1.0, units - 1)) * error
     span = first.best - first.worst
     p = _randomisation(first, second, scheme)
     low, high = max(difference - reach, -span), min(difference + reach, span)
@@ -526,7 +544,7 @@ def _mean_value(totals: np.ndarray, count: Any) -> Any:
 
 def spread(score: Score, scheme: Scheme = ITEMS) -> Spread:
     """How far this score's items scatter, for planning another split of the same kind."""
-    size = len(score) / _units(len(score), scheme)
+    size = group_size(scheme)
     if score.kind == "binary" and scheme.groups is None:
         return Spread(None, score.worst, score.best)
     return Spread(standard_error(score, scheme) * math.sqrt(len(score)), score.worst, score.best, size)
@@ -535,8 +553,7 @@ def spread(score: Score, scheme: Scheme = ITEMS) -> Spread:
 def difference_spread(first: Score, second: Score, scheme: Scheme = ITEMS) -> Spread:
     """The same for (first - second), whose scale runs from worst - best to best - worst."""
     span = first.best - first.worst
-    size = len(first) / _units(len(first), scheme)
-    return Spread(difference_error(first, second, scheme) * math.sqrt(len(first)), -span, span, size)
+    return Spread(difference_error(first, second, scheme) * math.sqrt(len(first)), -span, span, group_size(scheme))
 
 
 def detectable(count: int, goal: float, level: float, power: float = 0.8, scatter: Spread = BINARY) -> float | None:
@@ -593,6 +610,27 @@ def items_needed_range(
     return items_needed(high, goal, level, power, scatter), items_needed(low, goal, level, power, scatter)
 
 
+def bearable_scatter(
+    count: int, margin: float, level: float, power: float = 0.8, kind: ScoreKind = "binary", span: float = 1.0
+) -> float:
+    """How far the paired differences of two equally good systems may scatter for `count` items to show them within
+    `margin`: the standard deviation of one difference, 0 where no scatter is small enough.
+
+    For right-or-wrong items its square is the share of items on which only one of the two is right.
+    """
+    _check_plan(count, -margin, level, power, Spread(0.0, -span, span))
+    if kind == "binary":
+        if count < items_for_no_change(margin, level):
+            return 0.0
+        return min(1.0, margin * math.sqrt(count) / (_z(level) + _z(1 - power)))
+    low, high = 0.0, span
+    for _ in range(60):
+        middle = (low + high) / 2
+        fits = _shown(count, 0.0, -margin, level, power, Spread(middle, -span, span))
+        low, high = (middle, high) if fits else (low, middle)
+    return 0.0 if low < 1e-9 * span else low
+
+
 def items_for_no_change(margin: float, level: float, kind: ScoreKind = "binary", span: float = 1.0) -> int:
     """Items from which "not one item differs" has a paired lower bound above -margin: fewer can never keep a guard.
 
@@ -625,13 +663,14 @@ def _check_plan(count: int, goal: float, level: float, power: float, scatter: Sp
 def _shown(count: int, truth: float, goal: float, level: float, power: float, scatter: Spread) -> bool:
     """Whether the bound will reach the goal with probability `power`, by the normal approximation."""
     assert scatter.sd is not None
-    units = max(1, round(count / scatter.group_size))
+    units = count / scatter.group_size
     if units < 2:
-        return False
+        return False  # as one unit shows no scatter
     error = scatter.sd / math.sqrt(count)
     return _bound_below(truth, error, units, scatter.worst, level) - _z(1 - power) * error >= goal
 
 
+@lru_cache(maxsize=1024)
 def _binary_needed(truth: float, goal: float, level: float, power: float) -> int | None:
     """The size from which Clopper-Pearson's bound reaches the goal with probability `power`, whatever the saw-tooth."""
 

@@ -35,10 +35,12 @@ def test_exact_intervals_of_newcombe_1998(right: int, count: int, low: float, hi
     assert found == pytest.approx((low, high), abs=5e-5)
 
 
-@pytest.mark.parametrize("level", [0.025, 0.05 / 2**8])
-def test_t_bound_equals_scipy_on_the_joined_items(level: float) -> None:
+@pytest.mark.parametrize("added", [1, 2, 5])
+def test_t_bound_equals_scipy_where_whole_items_are_added(added: int) -> None:
+    """At the level whose (z^2 + 2) / 3 is a whole number the bound is scipy's t interval of the longer sample."""
+    level = float(reference.norm.sf(math.sqrt(3 * added - 2)))
     items = np.random.default_rng(1).beta(5, 2, 73)
-    joined = reference.ttest_1samp(np.r_[items, 0.0], 0.0, alternative="greater")
+    joined = reference.ttest_1samp(np.r_[items, np.zeros(added)], 0.0, alternative="greater")
     score = Score("rougeL", "graded", float(items.mean()), items[:, None])
     theirs = joined.confidence_interval(1 - level).low
     assert stats.lower(score, level) == pytest.approx(theirs, rel=1e-10)

@@ -18,6 +18,7 @@ from rung.ladder.decision import decide
 from rung.ladder.ledger import PROMISE, Ledger
 from rung.ladder.question import Candidate, Guard, GuardScores, LookResult, Question, Sample
 from rung.ladder.verdict import Decision
+from rung.stats import Scheme
 from rung.types import Score
 
 pytestmark = pytest.mark.slow
@@ -72,19 +73,25 @@ def question(start: int = 0, stop: int = COUNT, kind: str = "binary", goal: floa
     return Question("score", "binary" if kind == "binary" else "graded", goal, Sample(200), sample)
 
 
-def rate(name: str, lives: int, live: Callable[[np.random.Generator], bool], seed: int) -> float:
-    """The share of lives that ended in a wrong recommendation, printed with its Monte-Carlo error."""
-    wrong = sum(live(np.random.default_rng([seed, life])) for life in range(lives))
-    share = wrong / lives
-    print(f"{name}: {100 * share:.2f} % wrong ± {100 * math.sqrt(max(share, 1 / lives) / lives):.2f} of {lives}")
-    return share
+def rate(name: str, lives: int, live: Callable[[np.random.Generator], bool], seed: int) -> tuple[float, float]:
+    """The share of lives that ended in a wrong recommendation and its Monte-Carlo error, also printed."""
+    share = sum(live(np.random.default_rng([2026, seed, life])) for life in range(lives)) / lives
+    error = math.sqrt(max(share * (1 - share), 1 / lives) / lives)
+    print(f"{name}: {100 * share:.2f} % ± {100 * error:.2f} of {lives}")
+    return share, error
+
+
+def kept(name: str, lives: int, live: Callable[[np.random.Generator], bool], seed: int, least: float = 0.005) -> bool:
+    """Whether the promise held as far as `lives` can tell (two Monte-Carlo errors), and was put to the test at all."""
+    share, error = rate(name, lives, live, seed)
+    return least <= share <= PROMISE + 2 * error
 
 
 def wrong(decision: Decision) -> bool:
     return decision.recommended is not None
 
 
-@pytest.mark.parametrize("everything,lives", [(False, 1000), (True, 1500)], ids=["early", "all"])
+@pytest.mark.parametrize("everything,lives", [(False, 2000), (True, 1500)], ids=["early", "all"])
 def test_six_rungs_exactly_at_the_goal(everything: bool, lives: int) -> None:
     candidates, asked = hopeful(6), question()
 
@@ -92,32 +99,32 @@ def test_six_rungs_exactly_at_the_goal(everything: bool, lives: int) -> None:
         with Ledger(":memory:") as ledger:
             return wrong(decide(asked, candidates, Fresh(generator, COUNT, at_goal), ledger, everything=everything))
 
-    assert 0.005 < rate(f"six rungs, everything={everything}", lives, live, 1) <= PROMISE
+    assert kept(f"six rungs, everything={everything}", lives, live, 1)
 
 
 @pytest.mark.parametrize("everything", [False, True], ids=["early", "all"])
 def test_twenty_climbs_of_the_same_task_with_new_seeds(everything: bool) -> None:
-    candidates, asked = hopeful(2 if not everything else 6), question()
+    candidates, asked = hopeful(2 if everything else 1), question()
 
     def live(generator: np.random.Generator) -> bool:
         examiner = Fresh(generator, COUNT, at_goal)
         with Ledger(":memory:") as ledger:
             return any(wrong(decide(asked, candidates, examiner, ledger, everything=everything)) for _ in range(20))
 
-    assert 0.005 < rate(f"twenty climbs, everything={everything}", 300, live, 2) <= PROMISE
+    assert kept(f"twenty climbs, everything={everything}", 700, live, 2)
 
 
 @pytest.mark.parametrize("step,growing", [(50, True), (75, False)], ids=["growing", "sliding"])
 def test_test_items_added_between_climbs(step: int, growing: bool) -> None:
     """Fifty items are added for each climb; or a window of 150 moves on by half, dropping old items for new."""
-    candidates = hopeful(2)
+    candidates = hopeful(1)
     asked = [question(0 if growing else step * climb, 150 + step * climb) for climb in range(8)]
 
     def live(generator: np.random.Generator) -> bool:
         with Ledger(":memory:") as ledger:
             return any(wrong(decide(q, candidates, Fresh(generator, q.test.count, at_goal), ledger)) for q in asked)
 
-    assert 0.005 < rate(f"items added, growing={growing}", 400, live, 3) <= PROMISE
+    assert kept(f"items added, growing={growing}", 800, live, 3)
 
 
 @pytest.mark.parametrize("draw", [beta, some_fail_wholly])
@@ -128,7 +135,28 @@ def test_graded_scores_exactly_at_the_goal(draw: Draw) -> None:
         with Ledger(":memory:") as ledger:
             return wrong(decide(asked, candidates, Fresh(generator, COUNT, draw, "graded"), ledger))
 
-    assert rate(f"graded, {draw.__name__}", 700, live, 4) <= PROMISE
+    assert kept(f"graded, {draw.__name__}", 700, live, 4, least=0.0)
+
+
+def test_grouped_items_exactly_at_the_goal() -> None:
+    """Customers who differ (0.3 within-group correlation) and send from 1 to 40 of the items each."""
+    sizes = np.array([40, 30, 20, 15, 15, *[5] * 24, *[1] * 60])
+    groups = np.repeat(np.arange(sizes.size), sizes)
+    scheme = Scheme(groups=tuple(f"customer {group}" for group in groups))
+    sample = Sample(COUNT, scheme, keys(0, COUNT))
+    asked = Question("score", "binary", GOAL, Sample(200), sample)
+    candidates = hopeful(4)
+
+    def by_customer(generator: np.random.Generator, count: int) -> np.ndarray:
+        habits = generator.beta(GOAL * 7 / 3, (1 - GOAL) * 7 / 3, sizes.size)
+        return generator.random(count) < habits[groups]
+
+    def live(generator: np.random.Generator) -> bool:
+        with Ledger(":memory:") as ledger:
+            return wrong(decide(asked, candidates, Fresh(generator, COUNT, by_customer), ledger))
+
+    assert sizes.sum() == COUNT
+    assert kept("grouped", 400, live, 9, least=0.0)
 
 
 class Careless(Fresh):
@@ -142,7 +170,7 @@ class Careless(Fresh):
         return LookResult(score(np.ones(self.count)), guards=guards)
 
 
-@pytest.mark.parametrize("everything,lives", [(False, 600), (True, 1000)], ids=["early", "all"])
+@pytest.mark.parametrize("everything,lives", [(False, 900), (True, 1000)], ids=["early", "all"])
 def test_six_rungs_that_break_a_guard_by_just_the_margin(everything: bool, lives: int) -> None:
     guards = {"general": Guard(MARGIN, Sample(COUNT, keys=keys(0, COUNT, "guard")))}
     asked = Question("score", "binary", GOAL, Sample(200), Sample(COUNT, keys=keys(0, COUNT)), guards)
@@ -153,7 +181,7 @@ def test_six_rungs_that_break_a_guard_by_just_the_margin(everything: bool, lives
         with Ledger(":memory:") as ledger:
             return wrong(decide(asked, candidates, examiner, ledger, everything=everything))
 
-    assert 0.005 < rate(f"guards, everything={everything}", lives, live, 5) <= PROMISE
+    assert kept(f"guards, everything={everything}", lives, live, 5)
 
 
 class Behind(Fresh):
@@ -181,7 +209,7 @@ def test_no_goal_and_cheaper_rungs_behind_by_just_the_margin() -> None:
         assert all(decision.reference == "rung 5" for decision in decisions)
         return any(decision.recommended != "rung 5" for decision in decisions)
 
-    assert 0.005 < rate("no goal, three climbs", 700, live, 6) <= PROMISE
+    assert kept("no goal, three climbs", 700, live, 6)
 
 
 def test_forgetting_the_ledger_breaks_the_promise() -> None:
@@ -196,7 +224,8 @@ def test_forgetting_the_ledger_breaks_the_promise() -> None:
                     return True
         return False
 
-    assert rate("forgotten ledger", 80, live, 7) > 3 * PROMISE
+    share, error = rate("forgotten ledger", 80, live, 7)
+    assert share - 3 * error > 3 * PROMISE
 
 
 def test_good_rungs_do_get_recommended() -> None:
@@ -208,4 +237,4 @@ def test_good_rungs_do_get_recommended() -> None:
         with Ledger(":memory:") as ledger:
             return wrong(decide(asked, candidates, examiner, ledger))
 
-    assert rate("recommended, truth 0.863", 600, live, 8) == pytest.approx(0.8, abs=0.05)
+    assert rate("recommended, truth 0.863", 600, live, 8)[0] == pytest.approx(0.8, abs=0.05)

@@ -12,7 +12,7 @@ from rung import stats
 from rung.ladder import record as r
 from rung.metrics import METRICS, score
 from rung.metrics.confusion import confusion
-from rung.types import Example, Message
+from rung.types import Example, Message, Score
 
 TOPICS = ("refund", "late parcel", "cancel", "password", "invoice", "opening hours", "complaint", "praise")
 WORDS = ["my", "the", "a", "where", "is", "order", "parcel", "please", "money", "back", "still", "waiting", "since", "Monday", "login", "does", "not", "work", "bill", "twice", "open", "Sunday", "terrible", "great", "thank", "you", "service", "again", "card", "charged", "address", "wrong", "change", "when", "will", "arrive", "account", "closed"]  # fmt: skip
@@ -87,7 +87,13 @@ def classify(labels: Sequence[str] = TOPICS, rows: int = 240, seed: int = 3) -> 
     examples = [Example(item.id, (Message("user", item.prompt),), item.target) for item in items]
     hardness = generator.uniform(0, 1, rows)
     entries = [
-        r.RungEntry("most frequent label", floor=True, validation=reading("accuracy", [labels[0]] * rows, examples))
+        r.RungEntry(
+            "floor",
+            floor=True,
+            settings={"answer": "always refund"},
+            cost=r.Cost(0.0),
+            validation=reading("accuracy", [labels[0]] * rows, examples),
+        )
     ]
     for place, (name, accuracy, order, settings) in enumerate(LADDER):
         noise = generator.normal(0, 0.12, rows)
@@ -100,7 +106,7 @@ def classify(labels: Sequence[str] = TOPICS, rows: int = 240, seed: int = 3) -> 
                 name,
                 settings,
                 validation=reading("accuracy", answers, examples),
-                also={"macro_f1": reading("macro_f1", answers, examples)},
+                also={"macro_f1": r.Reading(score("macro_f1", answers, examples).value, count=rows)},
                 cost=cost(order, place),
                 forecast=r.Forecast(
                     int(4.4e8 * (1 + 0.4 * place)), None if place < 2 else 30.0 * place, 0.01 * (1 + place)
@@ -130,16 +136,15 @@ def _judged(
     entries.sort(key=lambda entry: entry.cost.order if entry.cost else 0.0)
     states = {"zero-shot": "misses", "few-shot": "misses", "nearest": "misses", "probe": "cannot tell",
               "soft-prompt": "misses", "lora": "meets", "full": "not tested"}  # fmt: skip
+    entries = [entry for entry in entries if entry.rows or entry.floor]
     reasons = {"probe": "its true score may lie on either side of the goal", "full": "a cheaper rung meets the goal"}
     made: list[r.RungEntry] = []
     for entry in entries:
         before = next((other for other in reversed(made) if other.validation and not other.floor), None)
         versus = None
-        if before is not None and before.validation and entry.validation:
-            gap = entry.validation.value - before.validation.value
-            versus = r.Versus(
-                before.name, gap, gap - 0.05, gap + 0.05, float(generator.uniform(0, 0.2)) if gap < 0.1 else 1e-6
-            )
+        if before is not None:
+            told = stats.compare(*(Score("accuracy", "binary", 0.0, scores_of(one)) for one in (entry, before)))
+            versus = r.Versus(before.name, told.difference, told.low, told.high, min(1.0, 6 * told.p))
         test, guards = None, ()
         if entry.name == "lora":
             test = r.Tested(0.902, 0.861, 0.93, 0.0125, 240, 2, True)
@@ -169,6 +174,10 @@ def _judged(
         {"rung": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0"}, {"split": 7, "training": 0},
         measured=everything(),
     )  # fmt: skip
+
+
+def scores_of(entry: r.RungEntry) -> np.ndarray:
+    return np.array([[row.score] for row in entry.rows], dtype=float)
 
 
 def task(labels: Sequence[str]) -> r.TaskRecord:

@@ -105,6 +105,11 @@ def test_the_first_rung_that_passes_ends_the_climb(ledger: Ledger) -> None:
     assert "not built" in decision.verdict("full").reason
 
 
+def test_rungs_left_unbuilt_without_a_recommendation_claim_nothing(ledger: Ledger) -> None:
+    decision = decide(question(), [rung("a", 1, 100)], Bench({}), ledger, ladder=[Planned("a", 1), Planned("b", 2)])
+    assert (decision.verdict("b").state, decision.verdict("b").reason) == ("not tested", "not built")
+
+
 def test_only_finalists_are_made_and_tested(ledger: Ledger) -> None:
     """164 of 200 is 0.82, below 0.8 + one standard error of 0.027."""
     bench = Bench({"b": 450})
@@ -520,6 +525,11 @@ def test_the_plan_says_what_the_split_can_show() -> None:
         "guard general: 100 items cannot show even an unchanged model to stay within the margin; 190 can",
     )
     assert wording.foresee(question(test=Sample(10, keys=TEST)))[0].startswith("10 test items cannot show any score")
+    assert wording.foresee(question(None)) == (
+        "500 test items can show equally good rungs to lie within 5 points of each other if they disagree on at most "
+        "16 % of the items (look 1, 97.5 % sure, 80 % power)",
+    )
+    assert "cannot show any rung" in wording.foresee(question(None, test=Sample(50, keys=TEST)))[0]
     later = wording.foresee(question(test=Sample(300, keys=TEST)), number=6)[0]
     assert "a true 88.7 % to be above 80 % (look 6, 99.92 % sure" in later
 

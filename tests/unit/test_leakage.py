@@ -213,7 +213,7 @@ def test_the_same_question_with_other_choices_is_no_leak() -> None:
 
 def test_a_system_message_that_all_rows_share_is_no_leak() -> None:
     def row(n: int) -> dict[str, Any]:
-        system = {"role": "system", "content": "You are a careful helper who answers in one short sentence. " * 3}
+        system = {"role": "system", "content": " ".join(f"rule{k}" for k in range(80))}
         turns = [
             {"role": "user", "content": f"tell me of {n} and {n * 7}"},
             {"role": "assistant", "content": f"it is {n}"},

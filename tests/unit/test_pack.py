@@ -140,14 +140,6 @@ def test_rows_are_filled_evenly_and_never_beyond_their_room() -> None:
     assert pack.plan_rows([150, 10, 10], 100) == [[0], [1, 2]]
 
 
-def test_pieces_keep_within_the_limit() -> None:
-    widths = [50, 3, 40, 7, 100, 12]
-    groups = pack.pieces(widths, 100)
-    assert sorted(i for group in groups for i in group) == list(range(6))
-    assert all(len(group) * max(widths[i] for i in group) <= 100 for group in groups)
-    assert pack.pieces([300], 100) == [[0]]
-
-
 def test_row_length_grows_with_the_prefix() -> None:
     short = pack.best_row_length(3000, 10, 6_000_000, 7, 256)
     long = pack.best_row_length(3000, 200, 6_000_000, 7, 256)

@@ -68,14 +68,36 @@ def test_binary_bounds_mirror_each_other() -> None:
     assert stats.upper(binary(13, 40), 0.01) == pytest.approx(1 - stats.lower(binary(27, 40), 0.01))
 
 
+def joined_bound(items: np.ndarray, end: float, level: float) -> float:
+    """The definition, written out: items of weight 1 and (z^2 + 2) / 3 items of the worst score; t with n + w - 1."""
+    weight = (reference.norm.isf(level) ** 2 + 2) / 3
+    values, weights = np.r_[items, end], np.r_[np.ones(len(items)), weight]
+    total = weights.sum()
+    mean = float(weights @ values) / total
+    variance = float(weights @ (values - mean) ** 2) / (total - 1)
+    return mean - float(reference.t.isf(level, total - 1)) * math.sqrt(variance / total)
+
+
 @pytest.mark.parametrize("worst,best", [(0.0, 1.0), (-1.0, 1.0), (0.0, 100.0)])
-def test_graded_bound_is_t_with_one_item_of_the_worst_score_added(worst: float, best: float) -> None:
+@pytest.mark.parametrize("level", [0.025, 0.05 / 2**7])
+def test_graded_bound_is_t_with_items_of_the_worst_score_added(worst: float, best: float, level: float) -> None:
     items = worst + (best - worst) * np.random.default_rng(1).beta(4, 2, 57)
-    for score_end, bound in ((worst, stats.lower), (best, stats.upper)):
-        joined = np.r_[items, score_end]
-        reach = reference.t.isf(0.01, 57) * joined.std(ddof=1) / math.sqrt(58)
-        expected = joined.mean() - reach if bound is stats.lower else joined.mean() + reach
-        assert bound(graded(items, worst, best), 0.01) == pytest.approx(expected, rel=1e-12)
+    score = graded(items, worst, best)
+    assert stats.lower(score, level) == pytest.approx(joined_bound(items, worst, level), rel=1e-10)
+    assert stats.upper(score, level) == pytest.approx(-joined_bound(-items, -best, level), rel=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 47, 300, 4000])
+def test_graded_bound_of_right_or_wrong_items_never_exceeds_the_exact_one(count: int) -> None:
+    """Exactness where it can be had: calling a binary score graded gains nothing, at any look."""
+    rights = range(count + 1) if count < 50 else [*range(count - 60, count + 1), count // 2, 5]
+    for look in (1, 2, 3, 5, 8, 12, 20, 40):
+        level = 0.05 / 2**look
+        for right in rights:
+            share = right / count
+            error = math.sqrt(share * (1 - share) / (count - 1))
+            found = stats._bound_below(share, error, count, 0.0, level)
+            assert found <= stats.clopper_pearson_lower(right, count, level) + 1e-12
 
 
 def test_equal_items_prove_no_certainty() -> None:
@@ -104,17 +126,27 @@ def test_level_zero_gives_the_end_of_the_scale() -> None:
     assert stats.tango_lower(5, 0, 10, 0.0) == -1.0
 
 
-def test_grouped_bound_is_t_over_groups_with_one_group_of_the_worst_score_added() -> None:
+def test_grouped_bound_is_t_over_groups_with_groups_of_the_worst_score_added() -> None:
     """With groups of one size the sandwich is the t bound of the groups' means."""
     generator = np.random.default_rng(5)
     means = generator.beta(6, 2, 30)
     items = (generator.random((30, 8)) < means[:, None]).astype(float)
     scheme = stats.Scheme(groups=tuple(f"customer {i // 8}" for i in range(240)))
-    joined = np.r_[items.mean(axis=1), 0.0]
-    expected = joined.mean() - reference.t.isf(0.025, 30) * joined.std(ddof=1) / math.sqrt(31)
     score = Score("accuracy", "binary", float(items.mean()), items.reshape(-1, 1))
-    assert stats.lower(score, 0.025, scheme) == pytest.approx(expected, rel=1e-12)
+    expected = joined_bound(items.mean(axis=1), 0.0, 0.025)
+    assert stats.lower(score, 0.025, scheme) == pytest.approx(expected, rel=1e-10)
     assert stats.lower(score, 0.025, scheme) < stats.lower(score, 0.025)
+
+
+def test_one_large_group_counts_for_little() -> None:
+    """Twenty groups of ten count as twenty; with half of the items in one group they count as four at most."""
+    even = stats.Scheme(groups=tuple(str(i // 10) for i in range(200)))
+    lumpy = stats.Scheme(groups=tuple("big" if i < 100 else str(i) for i in range(200)))
+    assert 200 / stats.group_size(even) == pytest.approx(20.0)
+    assert 200 / stats.group_size(lumpy) == pytest.approx(200**2 / (100**2 + 100))
+    items = np.random.default_rng(7).permutation(np.r_[np.ones(180), np.zeros(20)])
+    score = Score("accuracy", "binary", 0.9, items[:, None])
+    assert stats.lower(score, 0.025, lumpy) < stats.lower(score, 0.025, even) < 0.9
 
 
 def test_grouped_standard_error_of_groups_of_unequal_size() -> None:
@@ -242,12 +274,11 @@ def test_paired_bounds_mirror_each_other_and_hold_the_estimate() -> None:
         assert stats.paired_lower(second, first, 0.025, scheme) == pytest.approx(-high)
 
 
-def test_graded_paired_bound_adds_one_worst_difference() -> None:
+def test_graded_paired_bound_adds_worst_differences() -> None:
     generator = np.random.default_rng(9)
     one, two = generator.random(80), generator.random(80)
-    joined = np.r_[one - two, -1.0]
-    expected = joined.mean() - reference.t.isf(0.025, 80) * joined.std(ddof=1) / 9
-    assert stats.paired_lower(graded(one), graded(two), 0.025) == pytest.approx(expected, rel=1e-12)
+    found = stats.paired_lower(graded(one), graded(two), 0.025)
+    assert found == pytest.approx(joined_bound(one - two, -1.0, 0.025), rel=1e-10)
 
 
 def test_pairing_helps_where_answers_agree() -> None:
@@ -399,6 +430,22 @@ def test_unchanged_guards_need_that_many_items_and_not_one_less(margin: float, l
     for size, kept in ((count, True), (count - 1, False)):
         same = graded([0.5] * size)
         assert (stats.paired_lower(same, same, level) > -margin) is kept
+
+
+def test_bearable_scatter_is_shown_four_times_in_five() -> None:
+    generator = np.random.default_rng(15)
+    most = stats.bearable_scatter(300, 0.05, 0.025)
+    share = most * most / 2
+    won, lost = generator.binomial(300, share, 2000), generator.binomial(300, share, 2000)
+    shown = [stats.tango_lower(int(w), int(x), 300, 0.025) > -0.05 for w, x in zip(won, lost, strict=True)]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.04)
+    most = stats.bearable_scatter(300, 0.05, 0.025, kind="graded")
+    assert 0.1 < most < 0.5
+    same = graded(np.full(300, 0.5))
+    moved = [graded(0.5 + most * generator.choice((-1.0, 1.0), 300)) for _ in range(500)]
+    shown = [stats.paired_lower(score, same, 0.025) > -0.05 for score in moved]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.06)
+    assert stats.bearable_scatter(50, 0.05, 0.025) == stats.bearable_scatter(50, 0.05, 0.025, kind="graded") == 0.0
 
 
 def test_spread_carries_the_design_effect() -> None:

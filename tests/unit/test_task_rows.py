@@ -155,7 +155,11 @@ def test_data_that_teach_nothing_are_refused(records: list[Record], kind: str, t
 
 def test_a_label_seen_once_stays_in_train() -> None:
     for seed in range(5):
-        task = make([*labelled(60), {"q": "a lone row", "a": "side"}], "classify", split={"seed": seed})
+        task = make(
+            [*labelled(60), {"q": "a lone row", "a": "side"}],
+            "classify",
+            split={"seed": seed, "test": 0.7, "validation": 0.2},
+        )
         assert "side" in {row.target for row in task.train}
         assert "seen once, so only in train: side" in task.warnings
 

@@ -15,7 +15,7 @@ def report(
     """Show a finished climb, and write its page anew."""
     from rung.ladder.climb import Climb
     from rung.ladder.closing import closing_lines
-    from rung.ladder.report_files import write_report
+    from rung.ladder.report import write_report
     from rung.ladder.screen import print_table
 
     done = Climb.open(run)

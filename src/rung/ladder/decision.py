@@ -14,6 +14,9 @@ these add up to less than 0.05 over any number of climbs.
   its level as a whole (a fixed sequence: Maurer, Hothorn & Lehmacher 1995).
 - *Guards*: an artefact must pass the goal and every guard, each at the level of the look. One that fails any of them in
   truth passes that one, hence all, with no more than that level (intersection-union: Berger 1982).
+
+What this does not cover: somebody who reads test scores and tunes the next artefact towards them knows more than "no
+earlier one passed". Settings are chosen on validation.
 """
 
 from __future__ import annotations
@@ -307,6 +310,8 @@ def _why_not_tested(
 def _with_unbuilt(outcome: _Outcome, ladder: Sequence[Planned]) -> tuple[Verdict, ...]:
     """All verdicts, and behind them "not tested" for the planned rungs that early stopping saved."""
     known = {verdict.name for verdict in outcome.verdicts}
-    reason = f"not built: it costs more than {outcome.recommended}, which meets the goal"
+    reason = "not built"
+    if outcome.recommended is not None:
+        reason = f"not built: it costs more than {outcome.recommended}, which meets the goal"
     rest = [Verdict(p.name, p.cost, p.price, "not tested", reason) for p in ladder if p.name not in known]
     return (*outcome.verdicts, *rest)

@@ -40,7 +40,7 @@ def can_pass(question: Question, level: float) -> bool:
     assert question.goal is not None
     sample = question.test
     exact = question.kind == "binary" and sample.scheme.groups is None
-    size = 1.0 if sample.scheme.groups is None else sample.count / len(set(sample.scheme.groups))
+    size = stats.group_size(sample.scheme)
     scatter = stats.Spread(None if exact else 0.0, question.worst, question.best, size)
     return stats.ceiling(sample.count, level, scatter) >= question.goal
 

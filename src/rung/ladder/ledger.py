@@ -137,7 +137,7 @@ class Ledger:
         from a newer Rung, or cannot be written.
         """
         self._connection: sqlite3.Connection | None = None
-        self.path = str(path) if path is not None else str(default_path())
+        self.path = str(default_path() if path is None else Path(path).expanduser())
         self._open()
         seen = {self.path}
         while follow and (target := self._moved_to()) is not None:

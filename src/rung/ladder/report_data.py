@@ -36,7 +36,7 @@ def data_section(view: View) -> Html:
     }
     lead = "Splits are frozen by content before anything is measured; the digests say which rows they were."
     splits = table(["Split", "Rows", "Digest"], rows, caption="Splits", numbers=(1,)) if rows else None
-    return section("data", "Data and task", splits, tag("p"), card(pairs(facts)), lead=lead)
+    return section("data", "Data and task", splits, card(pairs(facts)), lead=lead)
 
 
 def _asked(view: View) -> str:
@@ -77,7 +77,7 @@ def foot(view: View) -> Html:
     took = f" · {q.seconds(report.measured.seconds)} of work" if report.measured.seconds is not None else ""
     facts: dict[str, Part] = {
         "Command": tag("code", report.command) if report.command else None,
-        "Base": join(base.name, tag("span", " · ", " · ".join(part for part in parts if part), class_="faint")),
+        "Base": join(base.name, tag("span", [f" · {part}" for part in parts if part], class_="faint")),
         "Looks at the test split": ever,
         "Seeds": ", ".join(f"{name} {seed}" for name, seed in report.seeds.items()),
         "Versions": ", ".join(f"{WORDS.get(name, name)} {version}" for name, version in report.versions.items()),

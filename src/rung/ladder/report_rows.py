@@ -10,10 +10,10 @@ from rung.ladder.report_view import View
 from rung.page import quantities as q
 from rung.page.document import card, said, section, shortened
 from rung.page.marks import tick
-from rung.page.markup import Html, Part, join, tag
+from rung.page.markup import Html, Part, tag
 
-DISAGREEING, HARDEST = 30, 15
-"""How many rows of each sort the page shows; `rows.csv` has them all."""
+DISAGREEING, HARDEST, AT_ONCE = 30, 15, 10
+"""How many rows of each sort the page shows, and how many before folding; `rows.csv` has them all."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,16 @@ def rows_section(view: View) -> Html | None:
 
 def _heading(words: str, found: int, shown: int, rows: int) -> Html:
     told = f"{q.count(found)} of {q.count(rows)} rows" + (f", the first {shown}" if shown < found else "")
-    return tag("p", tag("strong", words), " ", tag("span", told, class_="soft"))
+    return tag("p", tag("strong", words), " ", tag("span", told, class_="soft"), class_="label")
 
 
 def _list(view: View, rows: Sequence[Answers]) -> Html:
-    return tag("div", [_row(view, one) for one in rows], class_="rows")
+    first, rest = rows[:AT_ONCE], rows[AT_ONCE:]
+    shown = tag("div", [_row(view, one) for one in first], class_="rows")
+    if not rest:
+        return shown
+    more = tag("div", [_row(view, one) for one in rest], class_="rows")
+    return tag("div", shown, tag("details", tag("summary", f"{len(rest)} more"), more, class_="more"))
 
 
 def _row(view: View, one: Answers) -> Html:
@@ -112,7 +117,11 @@ def _row(view: View, one: Answers) -> Html:
 
 def _marks(view: View, one: Answers) -> Html:
     if view.scores.percent:
-        return tag("span", [tick(None if row.error else (row.score or 0) >= 1) for _, row in one.rungs], class_="marks")
+        return tag(
+            "span",
+            [tick(None if row.error else (row.score or 0) >= 1, rung.name) for rung, row in one.rungs],
+            class_="marks",
+        )
     if not one.scores:
         return tag("span", class_="marks")
     low, high = min(one.scores), max(one.scores)
@@ -156,8 +165,3 @@ def _by(view: View, one: Answers, rung: RungEntry, row: Row) -> Html:
     )
     name = tag("span", mark, rung.name, class_="state")
     return tag("div", name, tag("small", " · ".join(facts)) if facts else None, class_=None if mark is None else "ink")
-
-
-def answers_of(view: View) -> Html:
-    """All rows of one page as markup, for tests and the studio."""
-    return join(*(_row(view, one) for one in gather(view)))

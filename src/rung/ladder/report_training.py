@@ -19,8 +19,8 @@ def training_section(view: View) -> Html | None:
     cards = [_card(view, rung) for rung in view.rungs if len(_steps(rung)) > 1 or rung.trials]
     if not cards:
         return None
-    lead = "Settings were chosen on validation. Loss is in nats a token; the ringed point is the one that was kept."
-    return section("training", "Training", tag("div", cards, class_="grid"), lead=lead)
+    lead = "Settings were chosen on validation. Loss is in nats a token; the ringed point is the best."
+    return section("training", "Training and search", tag("div", cards, class_="grid"), lead=lead)
 
 
 def _steps(rung: RungEntry) -> list[int]:
@@ -60,13 +60,16 @@ def _trials(view: View, trials: Sequence[Trial]) -> Html:
     for trial in ordered:
         note = f"round {trial.stage + 1}" if several else ""
         budget = " · ".join(part for part in (note, trial.budget) if part)
-        name = join(settings(trial.settings) or "as it is", tag("small", budget) if budget else None)
+        name = join(
+            tag("span", settings(trial.settings, 90) or "as it is", class_="said"),
+            tag("small", budget) if budget else None,
+        )
         kept = tag("span", "kept", class_="badge meets") if trial.kept else None
         rows.append(row(name, view.scores.value(trial.score), kept, numbers=(1,)))
     body = table(["Settings tried", view.report.task.metric, ""], rows, caption="Settings tried", numbers=(1,))
     if len(rows) <= 6:
-        return join(tag("p"), body)
-    return tag("details", tag("summary", f"{len(rows)} trials"), tag("p"), body, class_="more")
+        return tag("div", body, class_="below")
+    return tag("details", tag("summary", f"{len(rows)} trials"), body, class_="more")
 
 
 # -- the plan and what came of it --------------------------------------------------------------------------------------

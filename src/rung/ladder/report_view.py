@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,15 @@ class View:
         """The row that is least worth beating, if it was scored."""
         return next((rung for rung in self.report.rungs if rung.floor and rung.validation), None)
 
+    @property
+    def floor_words(self) -> str:
+        """What the floor is: its name and the answer it always gives."""
+        if self.floor is None:
+            return ""
+        said = self.floor.settings.get("answer")
+        name = self.floor.name if self.floor.name.startswith("floor") else f"floor: {self.floor.name}"
+        return f"{name} ({said})" if said else name
+
     @cached_property
     def built(self) -> tuple[RungEntry, ...]:
         """The rungs with a validation score, in order of cost."""
@@ -76,11 +86,13 @@ def setting(value: Any) -> str:
 
     >>> setting(8), setting([4, 8]), setting({"k": 4}), setting(2e-4), setting(True), setting(None)
     ('8', '4, 8', 'k 4', '0.0002', 'yes', 'none')
+    >>> setting(5e-05)
+    '5e-5'
     """
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, float):
-        return f"{value:g}"
+        return re.sub(r"e([+-])0*", r"e\1", f"{value:g}").replace("e+", "e")
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value)
     if isinstance(value, Mapping):
@@ -88,6 +100,16 @@ def setting(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def settings(values: Mapping[str, Any]) -> str:
-    """Settings on one line: names and values."""
-    return " · ".join(f"{name.replace('_', ' ')} {setting(value)}" for name, value in values.items())
+def settings(values: Mapping[str, Any], length: int = 44) -> str:
+    """Settings on one line: names and values, long texts (wordings) shortened; `report.json` has them whole."""
+    return " · ".join(f"{name.replace('_', ' ')} {shortened(setting(value), length)}" for name, value in values.items())
+
+
+def shortened(text: str, length: int) -> str:
+    """The beginning of a text, on one line.
+
+    >>> shortened("one two three", 7), shortened("one", 7)
+    ('one two…', 'one')
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[:length].rstrip() + "…"

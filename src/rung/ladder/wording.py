@@ -125,18 +125,10 @@ def foresee(question: Question, number: int = 1, scatter: stats.Spread | None = 
     `scatter` tells how far items scatter. Without it a score that is not right or wrong is taken to scatter over a
     quarter of its scale.
     """
-    level, figures = look_level(number), Figures.of(question)
+    level = look_level(number)
     terms = f"look {number}, {sure(level)}, {plain(100 * POWER, 0)} % power"
-    lines = []
-    if question.goal is not None:
-        scatter = scatter or _default_scatter(question)
-        least = stats.detectable(question.test.count, question.goal, level, POWER, scatter)
-        goal = figures.exactly(question.goal)
-        if least is None:
-            lines.append(f"{question.test.count:,} test items cannot show any score to be above {goal} ({terms})")
-        else:
-            shown = figures.at_most(least)
-            lines.append(f"{question.test.count:,} test items can show a true {shown} to be above {goal} ({terms})")
+    show = _goal_foreseen if question.goal is not None else _margin_foreseen
+    lines = [f"{show(question, level, scatter)} ({terms})"]
     for name, guard in question.guards.items():
         needed = stats.items_for_no_change(guard.margin, level, guard.kind, guard.span)
         if guard.sample.scheme.groups is None and guard.sample.count < needed:
@@ -147,9 +139,35 @@ def foresee(question: Question, number: int = 1, scatter: stats.Spread | None = 
     return tuple(lines)
 
 
+def _goal_foreseen(question: Question, level: float, scatter: stats.Spread | None) -> str:
+    assert question.goal is not None
+    figures, count = Figures.of(question), question.test.count
+    least = stats.detectable(count, question.goal, level, POWER, scatter or _default_scatter(question))
+    goal = figures.exactly(question.goal)
+    if least is None:
+        return f"{count:,} test items cannot show any score to be above {goal}"
+    return f"{count:,} test items can show a true {figures.at_most(least)} to be above {goal}"
+
+
+def _margin_foreseen(question: Question, level: float, scatter: stats.Spread | None) -> str:
+    """Without a goal: how much two equally good rungs may differ item by item. Grouped items count as their groups."""
+    figures, span = Figures.of(question), question.best - question.worst
+    size = stats.group_size(question.test.scheme)
+    units = max(1, math.floor(question.test.count / size))
+    kind = question.kind if size == 1.0 else "graded"
+    most = stats.bearable_scatter(units, question.margin, level, POWER, kind, span)
+    margin = figures.points(question.margin)
+    if most <= 0.0:
+        return f"{question.test.count:,} test items cannot show any rung to come within {margin} of another"
+    what = f"{question.test.count:,} test items can show equally good rungs to lie within {margin} of each other"
+    if kind == "binary":
+        return f"{what} if they disagree on at most {100 * most * most:.0f} % of the items"
+    return f"{what} if the differences between them scatter by at most {plain(most, 3)}"
+
+
 def _default_scatter(question: Question) -> stats.Spread:
     groups = question.test.scheme.groups
-    size = 1.0 if groups is None else question.test.count / len(set(groups))
+    size = stats.group_size(question.test.scheme)
     if question.kind == "binary" and groups is None:
         return stats.BINARY
     span = question.best - question.worst
@@ -201,7 +219,7 @@ def _scatter(question: Question, verdict: Verdict) -> stats.Spread:
     if question.kind == "binary" and groups is None:
         return stats.Spread(None, question.worst, question.best)
     assert verdict.validation is not None
-    size = 1.0 if groups is None else question.test.count / len(set(groups))
+    size = stats.group_size(question.test.scheme)
     deviation = verdict.validation.error * math.sqrt(verdict.validation.count)
     return stats.Spread(deviation, question.worst, question.best, size)
 

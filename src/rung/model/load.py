@@ -86,6 +86,7 @@ class Model:
         """The tokenizer of the folder (a `PreTrainedTokenizerBase`)."""
         from transformers import AutoTokenizer
 
+        _quiet()
         try:
             return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=self.trust_remote_code)
         except (OSError, ValueError, KeyError) as error:
@@ -153,6 +154,7 @@ class Model:
         """A new copy of the weights, to be trained."""
         import transformers
 
+        _quiet()
         classes = {
             "decoder": transformers.AutoModelForCausalLM,
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
@@ -186,6 +188,14 @@ def pick_device(device: str) -> str:
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a model folder, sorted by name."""
     return sorted(folder.glob("*.safetensors"))
+
+
+def _quiet() -> None:
+    """Progress bars and hints of the library would run into Rung's own lines; errors still come through."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def _find(name: str) -> Path:

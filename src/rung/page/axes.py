@@ -46,7 +46,7 @@ class Linear:
             return [self.low]
         rough = span / max(1, about)
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(power * nice for nice in (1, 2, 2.5, 5, 10) if power * nice >= rough * 0.999)
+        step = min((power * nice for nice in (1, 2, 2.5, 5, 10)), key=lambda size: abs(math.log(size / rough)))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [round(n * step, 12) for n in range(first, last + 1)]
@@ -131,6 +131,12 @@ class Placed:
     anchor: str
     led: bool
 
+    def leader(self, x: float, y: float) -> tuple[float, float]:
+        """Where a line from the point (x, y) meets the box."""
+        box = self.box
+        side = box.bottom if box.bottom < y else box.top if box.top > y else (box.top + box.bottom) / 2
+        return max(box.left, min(x, box.right)), side
+
 
 def place_labels(labels: Sequence[Label], obstacles: Sequence[Box], frame: Box) -> list[Placed]:
     """A place for each label, in order: beside its point if free, else further away, never onto another if avoidable.
@@ -148,10 +154,31 @@ def place_labels(labels: Sequence[Label], obstacles: Sequence[Box], frame: Box) 
 
 
 def _price(candidate: Placed, label: Label, taken: Sequence[Box], frame: Box) -> float:
+    """What a place costs: covering something, leaving the frame, standing far off, a leader that crosses something."""
     box = candidate.box
     middle = ((box.left + box.right) / 2, (box.top + box.bottom) / 2)
     distance = math.hypot(middle[0] - label.x, middle[1] - label.y)
-    return 10 * sum(box.overlap(other) for other in taken) + 200 * box.outside(frame) + distance
+    covered = sum(30 + 10 * area for area in (box.overlap(other) for other in taken) if area > 0)
+    price = covered + 200 * box.outside(frame) + distance
+    if candidate.led:
+        end = candidate.leader(label.x, label.y)
+        near = (label.x, label.y)
+        price += 60 + 40 * sum(_crosses(near, end, other) for other in taken if not _inside(near, other))
+    return price
+
+
+def _inside(spot: tuple[float, float], box: Box) -> bool:
+    return box.left <= spot[0] <= box.right and box.top <= spot[1] <= box.bottom
+
+
+def _crosses(start: tuple[float, float], end: tuple[float, float], box: Box) -> bool:
+    """Whether a line crosses a box: looked at every few pixels, which is enough for boxes of text and marks."""
+    steps = max(2, int(math.dist(start, end) / 4))
+    spots = (
+        (start[0] + (end[0] - start[0]) * n / steps, start[1] + (end[1] - start[1]) * n / steps)
+        for n in range(1, steps)
+    )
+    return any(_inside(spot, box) for spot in spots)
 
 
 def _candidates(label: Label) -> list[Placed]:
@@ -163,6 +190,12 @@ def _candidates(label: Label) -> list[Placed]:
         right, left = label.x + reach, label.x - reach - width
         made.append(Placed(Box(right, top, right + width, top + height), "start", led))
         made.append(Placed(Box(left, top, left + width, top + height), "end", led))
+    for shift in (1.3, 2.1, 3.0, 4.2):
+        for down in (-1, 1):
+            for right in (True, False):
+                left = label.x + 2.2 * reach if right else label.x - 2.2 * reach - width
+                top = label.y + down * (reach + shift * height / 2) - height / 2
+                made.append(Placed(Box(left, top, left + width, top + height), "start" if right else "end", True))
     for shift in (0.9, 1.6, 2.4, 3.4):
         for side in (-1, 1):
             middle = label.y + side * (reach + shift * height)

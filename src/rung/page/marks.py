@@ -43,13 +43,15 @@ def shape(state: str, x: float, y: float, size: float = 5.0) -> Html:
     return tag("circle", cx=x, cy=y, r=size, class_="hollow")
 
 
-def tick(right: bool | None) -> Html:
-    """Right, wrong, or nothing came back (None)."""
+def tick(right: bool | None, whose: str = "") -> Html:
+    """Right, wrong, or nothing came back (None); `whose` answer it was."""
+    word = "error" if right is None else "right" if right else "wrong"
+    title = f"{whose}: {word}" if whose else word
     if right is None:
-        return drawing(14, 14, "error", rule(3, 7, 11, 7, "stroke"), class_="quiet")
+        return drawing(14, 14, title, rule(3, 7, 11, 7, "stroke"), class_="quiet")
     if right:
-        return drawing(14, 14, "right", tag("path", d="M3 7.6L6 10.4L11.2 4", class_="stroke"), class_="meets")
-    return drawing(14, 14, "wrong", tag("path", d="M4 4L10 10M4 10L10 4", class_="stroke"), class_="misses")
+        return drawing(14, 14, title, tag("path", d="M3 7.6L6 10.4L11.2 4", class_="stroke"), class_="meets")
+    return drawing(14, 14, title, tag("path", d="M4 4L10 10M4 10L10 4", class_="stroke"), class_="misses")
 
 
 def strip(

@@ -36,11 +36,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """A horizontal line across a plot: a goal, a floor."""
+    """A horizontal line across a plot: a goal, a floor. One that is not `needed` is only pointed at where showing it
+    would squeeze everything else."""
 
     value: float
     words: str
     class_: str
+    needed: bool = True
 
 
 def value_range(values: Sequence[float], ends: tuple[float, float], pad: float = 0.08) -> tuple[float, float]:
@@ -73,15 +75,26 @@ def against_cost(
         for number in (point.value, point.low, point.high, *(point.test or ()))
         if number is not None
     ]
-    low, high = value_range([*values, *(line.value for line in lines)], ends)
+    values += [line.value for line in lines if line.needed]
+    far = 0.7 * (max(values) - min(values)) or 0.2 * (ends[1] - ends[0])
+    near = [line for line in lines if min(values) - far <= line.value <= max(values) + far]
+    low, high = value_range([*values, *(line.value for line in near)], ends)
     frame = Box(62 if width > 500 else 46, 14, width - 18, height - 46)
     up = Linear(low, high, frame.bottom, frame.top)
     across = _cost_scale([point.cost for point in points], frame)
-    placed = _placed(points, lines, across, up, frame, width)
+    taken = _marked(points, across, up)
+    sides = _sides(near, taken, up, frame)
+    taken += [
+        box
+        for line, side in zip(near, sides)
+        for box in (side.box, Box(frame.left, up(line.value) - 1, frame.right, up(line.value) + 1))
+    ]
+    placed = _placed(points, taken, across, up, frame, width)
     drawn: list[Part] = [
         _grid(across, up, frame, write_cost, write_value, any(point.cost <= 0 for point in points)),
         text(frame.right, height - 6, cost_words, anchor="end"),
-        [_level(line, up, frame) for line in lines],
+        [_level(line, side, up, frame) for line, side in zip(near, sides)],
+        [_beyond(line, frame, low) for line in lines if line not in near],
         _staircase(points, across, up, frame),
         [_point(point, across(point.cost), up) for point in points],
         [_label(point, across(point.cost), up, where, width) for point, where in zip(points, placed)],
@@ -118,10 +131,37 @@ def _grid(across: Logarithmic, up: Linear, frame: Box, write_cost: Write, write_
     return [*parts, rule(frame.left, frame.bottom, frame.right, frame.bottom, "axis")]
 
 
-def _level(line: Line, up: Linear, frame: Box) -> list[Part]:
-    y = up(line.value)
+def _level(line: Line, where: Placed, up: Linear, frame: Box) -> list[Part]:
+    y, box = up(line.value), where.box
+    at = box.left if where.anchor == "start" else box.right
     words = clipped(line.words, frame.right - frame.left, 12)
-    return [rule(frame.left, y, frame.right, y, line.class_), text(frame.right, y - 6, words, line.class_, "end")]
+    return [
+        rule(frame.left, y, frame.right, y, line.class_),
+        text(at, box.bottom - 5, words, f"over {line.class_}", where.anchor),
+    ]
+
+
+def _sides(lines: Sequence[Line], taken: Sequence[Box], up: Linear, frame: Box) -> list[Placed]:
+    """The words of each line stand on it or below it, at the end where they cover the least."""
+    made = []
+    for line in lines:
+        y, wide = up(line.value), min(text_width(line.words, 12), frame.right - frame.left)
+        ends = [
+            Placed(Box(left, top, left + wide, top + 18), anchor, False)
+            for top in (y - 19, y + 1)
+            for left, anchor in ((frame.right - wide, "end"), (frame.left + 4, "start"))
+        ]
+        made.append(
+            min(ends, key=lambda end: sum(end.box.overlap(other) for other in taken) + 9 * end.box.outside(frame))
+        )
+    return made
+
+
+def _beyond(line: Line, frame: Box, low: float) -> Html:
+    """A line that lies off the plot, told in words at the edge nearest to it."""
+    below = line.value < low
+    words = clipped(f"{line.words} {'↓' if below else '↑'}", frame.right - frame.left, 12)
+    return text(frame.right, frame.bottom - 8 if below else frame.top + 10, words, line.class_, "end")
 
 
 def _staircase(points: Sequence[Point], across: Logarithmic, up: Linear, frame: Box) -> Part:
@@ -158,10 +198,8 @@ def _label_of(point: Point, x: float, up: Linear, width: float) -> Label:
     return Label(x, up(point.value), lines, reach=19.0 if point.test else 13.0)
 
 
-def _placed(
-    points: Sequence[Point], lines: Sequence[Line], across: Logarithmic, up: Linear, frame: Box, width: float
-) -> list[Placed]:
-    """Labels go around marks, intervals, lines and one another; the chosen one and then the best choose first."""
+def _marked(points: Sequence[Point], across: Logarithmic, up: Linear) -> list[Box]:
+    """What the marks and intervals of the points cover."""
     taken: list[Box] = []
     for point in points:
         x, y = across(point.cost), up(point.value)
@@ -170,9 +208,13 @@ def _placed(
             taken.append(Box(x - 5, up(point.high) - 3, x + 5, up(point.low) + 3))
         if point.test is not None:
             taken.append(Box(x + 6, up(point.test[0]) - 6, x + 16, up(point.test[1]) + 2))
-    for line in lines:
-        y, wide = up(line.value), text_width(line.words, 12) + 8
-        taken += [Box(frame.left, y - 1, frame.right, y + 1), Box(frame.right - wide, y - 18, frame.right, y)]
+    return taken
+
+
+def _placed(
+    points: Sequence[Point], taken: Sequence[Box], across: Logarithmic, up: Linear, frame: Box, width: float
+) -> list[Placed]:
+    """A place for each label; the chosen point and then the best choose first."""
     order = sorted(range(len(points)), key=lambda n: (not points[n].chosen, -points[n].value, n))
     made = place_labels([_label_of(points[n], across(points[n].cost), up, width) for n in order], taken, frame)
     found = dict(zip(order, made))
@@ -185,8 +227,7 @@ def _label(point: Point, x: float, up: Linear, where: Placed, width: float) -> l
     parts: list[Part] = []
     if where.led:
         y = up(point.value)
-        side = box.bottom if box.bottom < y else box.top if box.top > y else (box.top + box.bottom) / 2
-        parts.append(rule(x, y, max(box.left, min(x, box.right)), side, "leader"))
+        parts.append(rule(x, y, *where.leader(x, y), "leader"))
     for n, line in enumerate(label.lines):
         style = "over strong meets" if n == 0 and point.chosen else "over strong" if n == 0 else "over tiny"
         parts.append(text(at, box.top + (n + 0.82) * label.size * 1.22, line, style, where.anchor))
@@ -241,7 +282,7 @@ def curve(
 
 def heat_map(rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> Html:
     """Counts as shades, by rows: the diagonal in one colour, what went wrong in another. Labels are shortened."""
-    side = 40.0 if len(rows) <= 8 else 30.0 if len(rows) <= 16 else 24.0
+    side = 36.0 if len(rows) <= 9 else 30.0 if len(rows) <= 16 else 24.0
     names = min(190.0, max(text_width(name) for name in rows) + 6)
     above = min(150.0, max(text_width(name) for name in columns) + 6)
     slant = above * 0.72

@@ -8,12 +8,12 @@ from __future__ import annotations
 CSS = """
 :root {
   color-scheme: light dark;
-  --paper: #f7f7f4; --card: #ffffff; --ink: #16191d; --soft: #545b64; --faint: #767d86;
+  --paper: #f7f7f4; --card: #ffffff; --ink: #16191d; --soft: #545b64; --faint: #6a717a;
   --line: #e2e2dc; --grid: #edede8; --hover: #f5f5f1; --code: #f1f1ec;
   --data: #2f66a9; --data-soft: #2f66a926;
   --meets: #0b7450; --misses: #b23a12; --unclear: #8f6400; --quiet: #646c76;
   --meets-soft: #0b745017; --misses-soft: #b23a1214; --unclear-soft: #8f640017; --quiet-soft: #646c7614;
-  --on-heat: #ffffff; --shadow: 0 1px 2px #16191d0d, 0 8px 24px -16px #16191d26;
+  --on-heat: #ffffff; --band: .24; --shadow: 0 1px 2px #16191d0d, 0 8px 24px -16px #16191d26;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif;
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, "URW Palladio L", "Book Antiqua", Georgia, "DejaVu Serif", serif;
   --mono: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace;
@@ -25,7 +25,7 @@ CSS = """
     --data: #7fb0ee; --data-soft: #7fb0ee2e;
     --meets: #4cc997; --misses: #f2875b; --unclear: #dfb144; --quiet: #98a1ac;
     --meets-soft: #4cc9971f; --misses-soft: #f2875b1f; --unclear-soft: #dfb1441f; --quiet-soft: #98a1ac1f;
-    --on-heat: #0e1215; --shadow: none;
+    --on-heat: #0e1215; --band: .36; --shadow: none;
   }
 }
 *, *::before, *::after { box-sizing: border-box; }
@@ -54,9 +54,10 @@ section > .label { margin: 22px 0 0; } section > .label + * { margin-top: 8px; }
 .said { unicode-bidi: isolate; white-space: pre-wrap; overflow-wrap: anywhere; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; box-shadow: var(--shadow); padding: 22px 24px; }
 .grid { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); }
+.grid { align-items: start; } .grid tbody th { font-weight: 400; }
 .grid > .card { margin: 0; min-width: 0; }
-.beside { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 16px; } .beside > * { flex: 1 1 440px; min-width: 0; } .beside > .card { flex-grow: 0; }
-.sideways { overflow-x: auto; } .sideways svg { max-width: none; }
+.beside { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 16px; } .beside > * { flex: 1 1 400px; min-width: 0; } .beside > .card { flex: 0 1 auto; max-width: 100%; } .beside td, .beside th { padding-left: 9px; padding-right: 9px; }
+.below { margin-top: 14px; } .beside figcaption { max-width: 27em; } .beside td > svg, .beside td span > svg { max-width: 60px; min-width: 48px; } .sideways { overflow-x: auto; } .sideways svg { max-width: none; }
 code, .mono { font-family: var(--mono); font-size: .9em; }
 code { background: var(--code); border-radius: 5px; padding: .1em .35em; overflow-wrap: anywhere; }
 pre { margin: .5rem 0 0; font: 13px/1.55 var(--mono); white-space: pre-wrap; overflow-wrap: anywhere; background: var(--code);
@@ -70,7 +71,8 @@ pre { margin: .5rem 0 0; font: 13px/1.55 var(--mono); white-space: pre-wrap; ove
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(124px, 1fr)); gap: 18px 22px; margin: 26px 0 0; padding: 0; }
 .facts div { min-width: 0; } .facts dt { font-size: 12.5px; color: var(--soft); }
 .facts dd { margin: 1px 0 0; font-size: 21px; font-weight: 600; letter-spacing: -.015em; }
-.facts dd small { display: block; font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--soft); }
+details.more > .rows, details.more > .scroll { margin-top: 12px; }
+.facts dd small { text-wrap: balance; display: block; font-size: 12.5px; font-weight: 400; letter-spacing: 0; color: var(--soft); }
 .advice { list-style: none; margin: 22px 0 0; padding: 14px 18px; background: var(--unclear-soft); border-radius: 10px; font-size: 14.5px; }
 .advice li + li { margin-top: .4rem; }
 
@@ -124,7 +126,7 @@ details.more > summary:hover { color: var(--ink); }
 .rows .body { padding: 4px 24px 22px 40px; }
 .texts { display: grid; grid-template-columns: minmax(100px, 300px) minmax(0, 1fr); gap: 10px 24px; margin: 0; font-size: 14px; }
 .texts dt { color: var(--soft); overflow-wrap: anywhere; } .texts dt > div { display: flex; flex-wrap: wrap; gap: 0 10px; } .texts dt > div + div { margin-top: 2px; } .texts dt small { color: var(--faint); font-size: 12.5px; line-height: 1.7; } .texts dd { margin: 0; min-width: 0; }
-.texts .rule { grid-column: 1 / -1; border-top: 1px solid var(--grid); }
+.texts dd > div + div { margin-top: 6px; } .texts .rule { grid-column: 1 / -1; border-top: 1px solid var(--grid); }
 .fold > summary { display: block; } .fold > summary::before { display: none; }
 .fold > summary .all { color: var(--data); white-space: nowrap; } .fold[open] > summary { display: none; }
 
@@ -141,7 +143,7 @@ svg text.over { paint-order: stroke; stroke: var(--card); stroke-width: 4px; str
 svg .plate { fill: var(--card); }
 svg line.floor { stroke: var(--faint); stroke-width: 1; stroke-dasharray: 1 4; stroke-linecap: round; }
 svg .staircase { fill: none; stroke: var(--line); stroke-width: 1.5; } svg .leader { stroke: var(--faint); stroke-width: .8; }
-svg .interval { stroke: currentColor; stroke-width: 7; stroke-linecap: round; opacity: .22; } svg .interval.thin { stroke-width: 5; }
+svg .interval { stroke: currentColor; stroke-width: 7; stroke-linecap: round; opacity: var(--band); } svg .interval.thin { stroke-width: 5; }
 svg .dot { fill: currentColor; } svg .hollow { fill: var(--card); stroke: currentColor; stroke-width: 1.8; } svg .halo { fill: none; stroke: currentColor; stroke-width: 1.4; opacity: .55; }
 svg .stroke { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
 svg .series { fill: none; stroke-width: 1.9; stroke-linejoin: round; stroke-linecap: round; stroke: var(--data); }
@@ -165,7 +167,9 @@ footer .pairs { font-size: 13.5px; }
   .hero { padding: 22px 18px; } .hero h1 { font-size: 25px; } .card { padding: 18px; } .card .scroll { margin: 0 -18px -18px; }
   .wide { display: none; } .narrow { display: block; } .facts { gap: 14px 26px; }
   th, td { padding: 10px; } th:first-child, td:first-child { padding-left: 16px; } th:last-child, td:last-child { padding-right: 16px; }
-  .rows > details > summary { padding: 11px 16px; } .rows .body { padding: 2px 16px 18px; }
+  .rows > details > summary { padding: 11px 16px; grid-template-columns: auto minmax(0, 1fr); } .rows .marks { grid-column: 2; padding-left: 0; } .rows .body { padding: 2px 16px 18px; }
+  .scroll tbody th:first-child { position: sticky; left: 0; background: var(--card); max-width: 44vw; }
+  .scroll tbody tr.chosen > :first-child { background: linear-gradient(var(--meets-soft), var(--meets-soft)), var(--card); }
   .texts, .pairs { grid-template-columns: minmax(0, 1fr); gap: 2px; } .texts dd, .pairs dd { margin-bottom: 10px; }
 }
 @media print {

@@ -6,9 +6,10 @@ peft, so that any other tool reads them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,7 @@ def lora(
         task_type=_task_type(module),
         fan_in_fan_out=_transposed(module),
     )
-    with kept_randomness():
-        torch.manual_seed(seed)
+    with _seeded(seed):
         try:
             return get_peft_model(module, config)
         except ValueError as error:
@@ -69,8 +69,7 @@ def prompt_tuning(module: Any, virtual_tokens: int = 16, init_ids: Sequence[int]
     words = module.get_input_embeddings()
     if init_ids is not None and not len(init_ids):
         raise RungError("no ids to begin with", where="prompt_tuning", mend="give some, or None")
-    with kept_randomness():
-        torch.manual_seed(seed)
+    with _seeded(seed):
         ids = torch.randint(words.num_embeddings, (virtual_tokens,)) if init_ids is None else torch.tensor(init_ids)
         chosen = ids.repeat(-(-virtual_tokens // len(ids)))[:virtual_tokens]
         config = PromptTuningConfig(
@@ -85,6 +84,15 @@ def prompt_tuning(module: Any, virtual_tokens: int = 16, init_ids: Sequence[int]
         start = words(chosen.to(words.weight.device)).float()
     weight.data = start.to(weight.device)
     return adapted
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with kept_randomness(), warnings.catch_warnings():
+        # peft asks transformers for a property by its former name.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        torch.manual_seed(seed)
+        yield
 
 
 def _task_type(module: Any) -> str:
@@ -119,7 +127,8 @@ def load_adapter(module: Any, folder: Path, *, trainable: bool = False) -> Any:
 
     if not (folder / ADAPTER_FILE).is_file():
         raise RungError(f"no {ADAPTER_FILE}", where=str(folder), mend="name a folder that an adapter was saved to")
-    return PeftModel.from_pretrained(module, str(folder), is_trainable=trainable)
+    with _seeded(0):
+        return PeftModel.from_pretrained(module, str(folder), is_trainable=trainable)
 
 
 @dataclass(frozen=True)

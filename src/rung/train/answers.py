@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from rung.errors import RungError
+from rung.model.embed import by_length
 from rung.train import pack
 from rung.train.settings import TrainExample, TrainSettings
 
@@ -50,7 +51,7 @@ class RowLayout:
         if self.name == "packed":
             return self._packed(examples)
         build = pack.padded_tensors if self.name == "padded" else pack.sequence_pair_tensors
-        groups = pack.pieces([len(example) for example in examples], self.micro_tokens)
+        groups = by_length([len(example) for example in examples], self.micro_tokens)
         return [build([examples[i] for i in group], self.pad_id) for group in groups]
 
     def _packed(self, examples: Sequence[TrainExample]) -> list[dict[str, torch.Tensor]]:
@@ -61,7 +62,7 @@ class RowLayout:
             for row in pack.plan_rows(own, room)
         ]
         widths = [len(row.ids) + self.virtual for row in rows]
-        groups = pack.pieces(widths, self.micro_tokens)
+        groups = by_length(widths, self.micro_tokens)
         return [pack.packed_tensors([rows[i] for i in group], self.pad_id) for group in groups]
 
 

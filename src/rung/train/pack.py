@@ -190,20 +190,6 @@ def sequence_pair_tensors(examples: Sequence[TrainExample], pad_id: int) -> dict
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
-def pieces(widths: Sequence[int], limit: int) -> list[list[int]]:
-    """Cut rows of given widths into groups whose padded size (rows × widest) stays within `limit`.
-
-    Rows are grouped by falling width; one row always fits.
-    """
-    groups: list[list[int]] = []
-    for index in sorted(range(len(widths)), key=lambda i: (-widths[i], i)):
-        if groups and (len(groups[-1]) + 1) * widths[groups[-1][0]] <= limit:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
-
-
 def window_of(config: Any) -> int | None:
     """The shortest span that some layer attends over, or None where every layer sees the whole row."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config

@@ -120,7 +120,7 @@ class FitResult:
 
     `stopped` is `finished`, `patience` (no better score for long enough), `paused` (at `until`) or `diverged` (the
     best weights before that were kept). `batching` says in words how the examples were laid out. `measured` holds
-    wall-clock numbers, which never decide anything.
+    wall-clock numbers, which never decide anything. `best_score` is minus the validation loss where no score was given.
     """
 
     step: int

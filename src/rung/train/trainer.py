@@ -8,13 +8,14 @@ and take their name only when complete. What the examples mean is not known here
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import random
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,13 +26,21 @@ import transformers
 from transformers.trainer_callback import PrinterCallback
 
 from rung.errors import RungError
-from rung.train.settings import CurvePoint, Diverged, FitResult, Stopped, TrainSettings
+from rung.train.keep import (
+    RECORD,
+    WEIGHTS,
+    Best,
+    Ledger,
+    latest_checkpoint,
+    load_weights,
+    step_of_checkpoint,
+    trainable_weights,
+)
+from rung.train.settings import CurvePoint, Diverged, FitResult, TrainSettings
 
 Objective = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
 Progress = Callable[[int, int], None]
-Weights = dict[str, torch.Tensor]
-
-WEIGHTS, BEST, RECORD = "trainable.safetensors", "best.safetensors", "loop.json"
+LARGE = 50_000_000  # weights from which a second of care for memory is worth it
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -58,40 +67,6 @@ class Judgement:
         return None if self.validation_loss is None else -self.validation_loss
 
 
-@dataclass
-class Ledger:
-    """What a training remembers besides weights; everything here is in each checkpoint."""
-
-    tokens: int = 0
-    curve: list[CurvePoint] = field(default_factory=list)
-    best_step: int = 0
-    best_rank: float | None = None
-    waited: int = 0
-    loss_sum: float = 0.0
-    loss_targets: int = 0
-    stopped: Stopped | None = None
-    best: Weights | None = None
-
-    def record(self, identity: str) -> dict[str, Any]:
-        """As JSON, without the best weights."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("best", "curve")}
-        return plain | {"curve": [asdict(point) for point in self.curve], "identity": identity}
-
-    @classmethod
-    def read(cls, checkpoint: Path, identity: str) -> Ledger:
-        """What the checkpoint's training remembered. Raises RungError where it was another training."""
-        record = json.loads((checkpoint / RECORD).read_text())
-        if record.pop("identity") != identity:
-            raise RungError(
-                "holds checkpoints of another training",
-                where=str(checkpoint.parent),
-                mend="name another folder or remove this one",
-            )
-        curve = [CurvePoint(**point) for point in record.pop("curve")]
-        best = checkpoint / BEST
-        return cls(**record, curve=curve, best=safetensors.torch.load_file(best) if best.is_file() else None)
-
-
 def train(
     module: Any,
     steps: Steps,
@@ -113,9 +88,11 @@ def train(
     length. `optimizers` may bring an optimizer and a scheduler instead of AdamW and the schedule of the settings.
     Raises Diverged, or RungError for weights that cannot be trained or a folder of another training.
     """
-    trainable = check_trainable(module)
+    trainable = check_trainable(module, narrow=optimizers[0] is not None)
     last = min(until or len(steps), len(steps))
     checkpoint = latest_checkpoint(folder)
+    for stale in folder.glob("best*"):
+        stale.unlink()  # a killed process's; checkpoints have their own
     ledger = Ledger.read(checkpoint, identity) if checkpoint else Ledger()
     started, first = time.perf_counter(), step_of_checkpoint(checkpoint)
     if checkpoint and (first >= last or ledger.stopped in ("patience", "diverged")):
@@ -123,12 +100,12 @@ def train(
     else:
         keeper = Keeper(module, ledger, settings, folder, last, evaluate, eval_every, identity, progress)
         keeper.always_save = until is not None
-        with untouched_surroundings(module, settings.seed):
-            loop = Loop(module, steps, objective, settings, keeper, optimizers)
-            _run(loop, keeper, checkpoint)
+        with untouched_surroundings(module):
+            _run(keeper, steps, objective, optimizers, checkpoint)
     module.eval()
     if ledger.best is not None:
-        load_weights(module, ledger.best)
+        ledger.best.restore(module)
+        ledger.best.drop()
     seconds = time.perf_counter() - started
     reached = ledger.curve[-1].step if ledger.curve else last
     measured = {"seconds": seconds, "steps_per_second": max(0, reached - first) / max(seconds, 1e-9)}
@@ -145,7 +122,10 @@ def train(
     )
 
 
-def _run(loop: Loop, keeper: Keeper, checkpoint: Path | None) -> None:
+def _run(
+    keeper: Keeper, steps: Steps, objective: Objective, optimizers: tuple[Any, Any], checkpoint: Path | None
+) -> None:
+    loop = Loop(keeper.module, steps, objective, keeper.settings, keeper, optimizers)
     try:
         loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Diverged:
@@ -154,7 +134,7 @@ def _run(loop: Loop, keeper: Keeper, checkpoint: Path | None) -> None:
         keeper.ledger.stopped = "diverged"
 
 
-class Loop(transformers.Trainer):  # type: ignore[misc]
+class Loop(transformers.Trainer):
     """`transformers.Trainer` whose step is a list of batches and whose loss is a mean over the targets of the step.
 
     Differs from its parent: gradients accumulate over the batches of one step inside `training_step`, so that how a
@@ -216,7 +196,7 @@ class Loop(transformers.Trainer):  # type: ignore[misc]
 
 
 @dataclass
-class Keeper(transformers.TrainerCallback):  # type: ignore[misc]
+class Keeper(transformers.TrainerCallback):
     """Judges, remembers the best weights, stops early, and puts finished checkpoints in their place."""
 
     module: Any
@@ -260,7 +240,7 @@ class Keeper(transformers.TrainerCallback):  # type: ignore[misc]
         written = Path(args.output_dir) / name
         (written / RECORD).write_text(json.dumps(self.ledger.record(self.identity)))
         if self.ledger.best is not None:
-            safetensors.torch.save_file(self.ledger.best, written / BEST)
+            self.ledger.best.write(written)
         older = [path for path in self.folder.glob("checkpoint-*") if path.name != name]
         shutil.rmtree(self.folder / name, ignore_errors=True)
         written.replace(self.folder / name)
@@ -283,7 +263,9 @@ class Keeper(transformers.TrainerCallback):  # type: ignore[misc]
             return
         if ledger.best_rank is None or rank > ledger.best_rank:
             ledger.best_rank, ledger.best_step, ledger.waited = rank, step, 0
-            ledger.best = {name: weight.clone() for name, weight in trainable_weights(self.module).items()}
+            if ledger.best is not None:
+                ledger.best.drop()
+            ledger.best = Best.of(self.module, self.folder, step)
             return
         ledger.waited += 1
         if self.settings.patience is not None and ledger.waited >= self.settings.patience:
@@ -338,64 +320,39 @@ def low_precision(settings: TrainSettings, device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def check_trainable(module: Any) -> int:
-    """How many weights train. Raises RungError for none, or for a format that loses small steps."""
+def check_trainable(module: Any, *, narrow: bool = False) -> int:
+    """How many weights train. Raises RungError for none, or, unless `narrow`, for a format that loses small steps."""
     weights = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
     if not weights:
         raise RungError("no weight of the module is trainable", where="training", mend="set requires_grad")
-    narrow = [name for name, weight in weights if weight.dtype != torch.float32]
-    if narrow:
+    short = [name for name, weight in weights if weight.dtype != torch.float32]
+    if short and not narrow:
         raise RungError(
-            f"{narrow[0]} would be trained in {str(weights[0][1].dtype).removeprefix('torch.')}, which loses small steps",
+            f"{short[0]} would be trained in fewer bits than float32 has, which loses small steps",
             where="training",
             mend="load the weights in float32; products still run in bfloat16",
         )
     return sum(weight.numel() for _, weight in weights)
 
 
-def trainable_weights(module: Any) -> Weights:
-    """The weights that move, by name, on the CPU and without history."""
-    named = module.named_parameters()
-    return {name: weight.detach().cpu().contiguous() for name, weight in named if weight.requires_grad}
-
-
-@torch.no_grad()
-def load_weights(module: Any, weights: Weights) -> None:
-    """Put `weights` into the trainable ones of `module`. Raises RungError where names differ."""
-    own = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-    if own.keys() != weights.keys():
-        odd = sorted(own.keys() ^ weights.keys())[0]
-        raise RungError(f"{odd} is only in one of module and checkpoint", where="training", mend="start afresh")
-    for name, weight in own.items():
-        weight.copy_(weights[name])
-
-
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that got farthest."""
-    return max(folder.glob("checkpoint-*"), key=step_of_checkpoint, default=None)
-
-
-def step_of_checkpoint(checkpoint: Path | None) -> int:
-    """How many steps a checkpoint has behind it."""
-    return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-
-
 @contextlib.contextmanager
 def kept_randomness() -> Iterator[None]:
     """Leave the global random states of torch, NumPy and Python as they were."""
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        yield
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 @contextlib.contextmanager
-def untouched_surroundings(module: Any, seed: int) -> Iterator[None]:
+def untouched_surroundings(module: Any) -> Iterator[None]:
     """Undo what the Trainer does to the process: random states, the log level, and determinism on a GPU."""
     verbosity = transformers.logging.get_verbosity()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    with kept_randomness():
+    with kept_randomness(), _quick_collection(module):
         if device_of(module).type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -405,3 +362,22 @@ def untouched_surroundings(module: Any, seed: int) -> Iterator[None]:
         finally:
             transformers.logging.set_verbosity(verbosity)
             torch.use_deterministic_algorithms(deterministic)
+
+
+@contextlib.contextmanager
+def _quick_collection(module: Any) -> Iterator[None]:
+    """Let garbage collections in here pass over what was there before, and leave none of the training's behind.
+
+    accelerate collects at every start, a quarter of a second where transformers is loaded: as long as a short training.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    if sum(weight.numel() for weight in module.parameters()) > LARGE:
+        gc.collect()  # what an earlier training left may be as large
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
