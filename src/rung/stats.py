@@ -396,7 +396,7 @@ def _added(level: float) -> float:
     -(mean - worst) x variance, so the skewness correction of t (Johnson 1978, JASA 73, 536-544) lowers a bound by at
     most (2 z^2 + 1) / 6 x (mean - worst) / n: the shift of (z^2 + 1/2) / 3 worst units. The rest covers the steps of
     scores that take few values: on right-or-wrong items the bound never exceeds Clopper and Pearson's. A single unit
-    at every level is not enough: with a truth at the goal it lets 5 to 9 % pass over twelve looks instead of 5 %.
+    at every level is not enough: over twelve looks at truths on the goal it lets up to 9 % pass instead of 5 %.
     """
     return (_z(level) ** 2 + 2) / 3
 

@@ -5,7 +5,7 @@ Only the front door. The page's sections are in the `report_*` files, its values
 
 from __future__ import annotations
 
-from rung.ladder.report_output import rows_csv, write_report
+from rung.ladder.report_files import rows_csv, write_report
 from rung.ladder.report_page import render
 from rung.ladder.report_text import lines, summary_html, terminal_table
 

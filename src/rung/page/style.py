@@ -175,6 +175,7 @@ footer .pairs { font-size: 13.5px; }
 @media print {
   :root { --paper: #fff; --shadow: none; } body { font-size: 10.5pt; } header.top nav, .skip { display: none; }
   main, header.top, footer { max-width: none; padding: 0; } .card, .scroll, .rows { break-inside: avoid; } .scroll { overflow: visible; }
-  section { margin-bottom: 24px; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } table { font-size: 8.5pt; } th, td { padding: 5px 6px; }
+  section { margin-bottom: 24px; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } table { font-size: 8pt; } th, td { padding: 4px 5px; }
+  thead th, td small, th small { font-size: 7pt; } tbody th { min-width: 70px; } td small.why { min-width: 8em; } td svg { width: 80px; } .tip { border: 0; }
 }
 """
