@@ -25,6 +25,7 @@ from rung.metrics.confusion import confusion
 from rung.task import Task
 from rung.types import Example, Score
 
+ON_VALIDATION = "one pass over validation"
 LIBRARIES = ("rung", "torch", "transformers", "peft", "tokenizers", "numpy", "scikit-learn")
 
 
@@ -144,11 +145,11 @@ def _trials(notes: Mapping[str, Any]) -> list[record.Trial]:
     chosen = notes.get("chosen", {})
     for tried in notes.get("wordings", ()):
         words = tried["instruction"]
-        out.append(record.Trial({"wording": words}, tried["score"], kept=words in chosen.values()))
+        out.append(record.Trial({"wording": words}, tried["score"], ON_VALIDATION, kept=words in chosen.values()))
     for name, score in notes.get("normalise", {}).items():
-        out.append(record.Trial({"likelihoods by": name}, score, kept=chosen.get("normalise") == name))
+        out.append(record.Trial({"likelihoods by": name}, score, ON_VALIDATION, kept=chosen.get("normalise") == name))
     for name, score in notes.get("trivial", {}).items():
-        out.append(record.Trial({"answer": name}, score, kept=chosen.get("answer") == name))
+        out.append(record.Trial({"answer": name}, score, ON_VALIDATION, kept=chosen.get("answer") == name))
     return out
 
 

@@ -108,6 +108,7 @@ def climb_plan(
     path = Path(out) if out is not None else default_path(plan)
     book = ledger or Ledger()
     try:
+        _refuse_shown(plan, book)
         with Run.open(path, plan.identity) as run:
             _write_data(plan, run)
             progress.started(plan, run.path)
@@ -196,6 +197,14 @@ class _Climbing:
         """The whole climb as a report."""
         ever = ledger.looks(self.plan.question.test.keys)
         return report_of(self.plan, self.built, decision, ever, meter, command, self.started)
+
+
+def _refuse_shown(plan: Plan, ledger: Ledger) -> None:
+    """Raises RungError where test or guard rows were shown: better before the rungs are built than after."""
+    shown = ledger.retired(plan.question.test.keys | plan.question.guard_keys)
+    if shown:
+        why = next(iter(shown.values()))
+        raise RungError(f"{len(shown)} test rows were shown ({why})", where=plan.task.name, mend="use fresh test rows")
 
 
 def _write_data(plan: Plan, run: Run) -> None:

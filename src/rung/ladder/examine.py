@@ -7,7 +7,7 @@ back then carry the bound of that look.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ def examine(
         found = _examined(task, "validation", done)
     else:
         with Ledger(ledger) as book:
-            done, look = _look(saved, task, book)
+            done, stands, look = _look(saved, task, book)
+        done = replace(done, score=stands.score)
         lower = stats.lower(done.score, look.level, scheme_of(task, task.test)) if _carries(task, done) else None
         found = _examined(task, "test", done, look, lower)
     if rows is not None:
@@ -84,18 +85,21 @@ def examine(
     return found
 
 
-def _look(saved: Saved, task: Task, book: Ledger) -> tuple[Evaluation, Look]:
+def _look(saved: Saved, task: Task, book: Ledger) -> tuple[Evaluation, LookResult, Look]:
+    """Reserve the look, score, and take the result that stands: the first of this artefact on these items."""
     artefact = bundle_digest(saved.folder)
     look = book.reserve(
         item_keys(task.test),
         [artefact],
         question=digest([task.metric, "eval"]),
-        run=str(saved.folder),
+        run=artefact,
         purpose=f"eval: {saved.folder.parent.name}",
     )
     done = evaluate(saved, task, "test")
-    book.complete(look, artefact, LookResult(done.score, done.error_share).to_json())
-    return done, look
+    stored = look.results.get(artefact)
+    if stored is None:
+        stored = book.complete(look, artefact, LookResult(done.score, done.error_share).to_json())
+    return done, LookResult.from_json(stored), look
 
 
 def _carries(task: Task, done: Evaluation) -> bool:
