@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from test_train import examples, llama, same, weights
 
 from rung.errors import RungError
+from rung.train.adapters import lora
+from rung.train.loop import fit
 from rung.train.search import budgets, grid, halve
-from rung.train.settings import Diverged
+from rung.train.settings import Diverged, TrainSettings
 
 
 class Shelf(dict[str, Any]):
@@ -89,3 +94,36 @@ def test_wrong_searches_are_refused() -> None:
             halve(trials, steps, lambda *_: 0.0, keep=keep)
     with pytest.raises(RungError, match="must be numbers"):
         halve(TRIALS, (1,), lambda *_: float("nan"))
+
+
+def test_a_kept_trial_goes_on_from_its_own_state(tmp_path: Path) -> None:
+    rows, steps_run = examples(), 0
+
+    def settings(trial: Any) -> TrainSettings:
+        return TrainSettings(learning_rate=trial["learning_rate"], max_steps=8, batch_size=4, eval_every=2)
+
+    def adapted(trial: Any) -> torch.nn.Module:
+        return lora(llama(), rank=trial["rank"])
+
+    def run(index: int, trial: Any, budget: int) -> float:
+        nonlocal steps_run
+        before = steps_run
+        module = adapted(trial)
+
+        def count(done: int, total: int) -> None:
+            nonlocal steps_run
+            steps_run += 1
+
+        folder = tmp_path / str(index)
+        result = fit(module, rows, settings(trial), folder=folder, validation=rows[:4], until=budget, progress=count)
+        assert result.step == budget and steps_run > before
+        ends[index] = weights(module)
+        return result.best_score or 0.0
+
+    ends: dict[int, dict[str, torch.Tensor]] = {}
+    found = halve(grid(rank=[2, 4], learning_rate=[1e-4, 1e-2]), (2, 4, 8), run)
+    assert steps_run == 4 * 2 + 2 * 2 + 1 * 4  # nothing is trained twice
+    assert found.chosen["learning_rate"] == 1e-2
+    straight = adapted(found.chosen)
+    fit(straight, rows, settings(found.chosen), folder=tmp_path / "straight", validation=rows[:4])
+    assert same(weights(straight), ends[found.index])

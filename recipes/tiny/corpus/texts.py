@@ -30,7 +30,8 @@ class Intent:
 
 @dataclass(frozen=True)
 class Library:
-    """Everything read before the first document is made. `by_keyword` maps a word to sentences that hold it."""
+    """Everything read before the first document is made. `by_keyword` maps a word to sentences
+    that hold it; `words` are its keys, the commonest first."""
 
     stories: tuple[str, ...]
     plays: tuple[str, ...]
@@ -57,7 +58,7 @@ def load(files: dict[str, Path], held_out: frozenset[str]) -> Library:
         _sentences(tuple(question for question, _ in problems)),
     )
     by_keyword = _index(sentences, held_out)
-    return Library(stories, plays, novel, problems, sentences, by_keyword, tuple(by_keyword), _topics(), _intents(), held_out)
+    return Library(stories, plays, novel, problems, sentences, by_keyword, tuple(sorted(by_keyword, key=lambda word: -len(by_keyword[word]))), _topics(), _intents(), held_out)
 
 
 def _stories(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import typer
 
 from rung.cli.ask import ask
 from rung.cli.climb import climb
+from rung.cli.convert import convert
 from rung.cli.evaluate import evaluate
 from rung.cli.init import init
 from rung.cli.ledger import ledger
@@ -34,6 +35,7 @@ app.command()(ask)
 app.command("eval")(evaluate)
 app.add_typer(ledger, name="ledger")
 app.command()(pretrain)
+app.add_typer(convert, name="import")
 
 
 def main() -> None:

@@ -140,11 +140,14 @@ def reranked(task: Task, evaluation: Evaluation, weigh: Callable[[str], float]) 
 
 
 def latency(system: System, prompts: Sequence[Prompt]) -> Latency:
-    """Wall-clock seconds of each prompt asked alone, one after another, after one to warm up."""
+    """Wall-clock seconds of each prompt asked alone, one after another, after one to warm up.
+
+    Each is asked with a blank behind it, so that no System answers from what it computed for the same text before.
+    """
     result = Latency()
     if prompts:
         system.answer(prompts[:1])
-    for prompt in prompts:
+    for prompt in [_with_blank(prompt) for prompt in prompts]:
         started = time.perf_counter()
         system.answer([prompt])
         result.seconds.append(time.perf_counter() - started)
@@ -154,3 +157,8 @@ def latency(system: System, prompts: Sequence[Prompt]) -> Latency:
 def row_score(example: Example, said: Completion) -> float:
     """For scores of a whole split, a row's own sign of right or wrong: 1 where the answer equals a right one."""
     return float(said.error is None and said.text.strip() in {answer.strip() for answer in example.answers})
+
+
+def _with_blank(prompt: Prompt) -> Prompt:
+    *before, last = prompt.messages
+    return replace(prompt, messages=(*before, replace(last, content=f"{last.content} ")))

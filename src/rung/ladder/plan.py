@@ -22,6 +22,7 @@ from rung.ladder.rungs.table import ladder_of, select
 from rung.ladder.work import Facts, Work
 from rung.metrics import METRICS
 from rung.model.load import Model
+from rung.model.memory import ModelShape
 from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
 from rung.types import Example, SplitName, digest
@@ -157,6 +158,7 @@ def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
         train=len(task.train),
         validation=len(task.validation),
         wordings=max(1, len(task.instructions)),
+        width=ModelShape.of(body.model.config).hidden,
     )
     return facts, found
 

@@ -23,7 +23,7 @@ class Facts:
     """What the counting needs: the size of the base and average token counts of a task's rows.
 
     `prompt` counts the zero-shot prompt, `shot` one row shown as an example, `answer` what one request must read or
-    write (the tokens of all choices, or of a target), `target` one right answer.
+    write (the tokens of all choices, or of a target), `target` one right answer. `width` is the length of the base's vectors.
     """
 
     parameters: int
@@ -34,6 +34,7 @@ class Facts:
     train: int
     validation: int
     wordings: int = 1
+    width: int = 0
 
 
 @dataclass(frozen=True)

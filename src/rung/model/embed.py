@@ -17,6 +17,8 @@ import numpy as np
 from rung.errors import RungError
 from rung.model.load import Model
 
+BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}  # on a CPU larger batches fall out of its caches: a quarter slower at 4096
+
 PoolingMode = Literal["mean", "cls"]
 
 
@@ -125,7 +127,7 @@ def embed(
     model: Model,
     texts: Sequence[str],
     *,
-    batch_tokens: int = 2048,
+    batch_tokens: int | None = None,
     normalize: bool | None = None,
     truncate: bool = False,
     low_precision: bool = False,
@@ -134,7 +136,7 @@ def embed(
 ) -> np.ndarray:
     """One vector a text, float32 (n, d), in the order of the texts.
 
-    `normalize` scales vectors to length 1 (None: as the model folder says). `low_precision` computes products in
+    `batch_tokens` bounds a batch with its padding (None: what is fast on the device). `normalize` scales vectors to length 1 (None: as the model folder says). `low_precision` computes products in
     bfloat16. `module` stands in for the model's own weights. `progress` gets (texts done, texts in all). Raises RungError for a text that does not fit
     `model.sentence_window`, unless told to `truncate`.
     """
@@ -148,7 +150,8 @@ def embed(
     module = model.module if module is None else module.eval()
     vectors: np.ndarray | None = None
     done = 0
-    for group in by_length([len(row) for row in rows], batch_tokens):
+    limit = batch_tokens or BATCH_TOKENS.get(module.device.type, BATCH_TOKENS["cpu"])
+    for group in by_length([len(row) for row in rows], limit):
         ids, mask = padded([rows[i] for i in group], pad, module.device)
         with torch.inference_mode(), torch.autocast(module.device.type, torch.bfloat16, enabled=low_precision):
             found = pooling(hidden_states(module, ids, mask), mask).cpu().numpy()

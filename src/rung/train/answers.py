@@ -144,7 +144,7 @@ def choose_layout(module: Any, examples: Sequence[TrainExample], settings: Train
     """Packed rows where `module` is seen to honour them, else padded ones, with the reason."""
     base = base_of(module)
     micro = settings.micro_tokens or MICRO_TOKENS.get(base.device.type, MICRO_TOKENS["cpu"])
-    pad = base.config.get_text_config().pad_token_id or 0
+    pad = max(0, getattr(base.config.get_text_config(), "pad_token_id", None) or 0)
     if base.config.is_encoder_decoder:
         if settings.batching == "packed":
             raise RungError("an encoder–decoder has no packed rows", where="batching", mend="say auto or padded")
@@ -160,9 +160,11 @@ def choose_layout(module: Any, examples: Sequence[TrainExample], settings: Train
     own = sum(len(example) - 1 - shared for example in examples) / len(examples)
     step = max(1, round(own * min(len(examples), settings.batch_size)))
     text = base.config.get_text_config()
-    weights = sum(p.numel() for name, p in base.named_parameters() if "embed" not in name)
+    weights = sum(p.numel() for p in base.parameters()) - base.get_input_embeddings().weight.numel()
     best = pack.best_row_length(step, shared + virtual, weights, text.num_hidden_layers, text.hidden_size)
-    return RowLayout("packed", pad, micro, settings.row_tokens or min(best, max(micro, 128)), prefix, virtual)
+    row = settings.row_tokens or min(best, max(micro, pack.ROW_LENGTHS[0]))
+    # Some layers with a window count places in the row instead of positions.
+    return RowLayout("packed", pad, micro, min(row, pack.window_of(base.config) or row), prefix, virtual)
 
 
 def packing_refused(module: Any, examples: Sequence[TrainExample], prefix: Sequence[int], virtual: int) -> str:

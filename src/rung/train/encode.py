@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from rung.errors import RungError
-from rung.model.embed import Pooling, by_length, hidden_states, padded
+from rung.model.embed import BATCH_TOKENS, Pooling, by_length, hidden_states, padded
 from rung.train.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.train.answers import ShuffledSteps
 from rung.train.settings import FitResult, TrainSettings
@@ -28,7 +28,6 @@ from rung.types import digest
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 NEVER_SEEN = -30.0  # the bias of a label without examples: a probability of 1e-13, finite so that it can be stored
 HEAD_WEIGHTS, HEAD_FILE = "head.safetensors", "head.json"
-MICRO_TOKENS = {"cpu": 2048, "cuda": 32768}
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def fit_classifier(
     if not examples:
         raise RungError("no examples to train on", where="training")
     device = classifier.head.weight.device
-    rows = LabelRows(pad_id, settings.micro_tokens or MICRO_TOKENS.get(device.type, MICRO_TOKENS["cpu"]))
+    rows = LabelRows(pad_id, settings.micro_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"]))
     steps = ShuffledSteps(examples, rows, settings.batch_size, 0, settings.seed)
     steps = replace(steps, total=settings.steps(steps.per_epoch))
 
@@ -210,7 +209,7 @@ def log_probabilities(
     texts: Sequence[Sequence[int]],
     pad_id: int = 0,
     *,
-    batch_tokens: int = 2048,
+    batch_tokens: int = 1024,
     fast: bool = False,
 ) -> np.ndarray:
     """log P(label) in nats of each text (token ids), float32 (n, labels). `fast` computes products in bfloat16."""

@@ -193,6 +193,9 @@ def sequence_pair_tensors(examples: Sequence[TrainExample], pad_id: int) -> dict
 def window_of(config: Any) -> int | None:
     """The shortest span that some layer attends over, or None where every layer sees the whole row."""
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    spans = [getattr(text, key, None) for key in ("sliding_window", "attention_chunk_size", "attention_window")]
+    spans = [
+        getattr(text, key, None)
+        for key in ("sliding_window", "attention_chunk_size", "attention_window", "window_size")
+    ]
     known = [span for span in spans if isinstance(span, int) and span > 0]
     return min(known) if known else None

@@ -127,6 +127,7 @@ def _trainer(
     optimiser = Masters(module, settings.optimiser)
     if settings.dtype == "bfloat16":
         module.to(torch.bfloat16)
+    module.set_attn_implementation(settings.attention)
     pace = schedule(settings.schedule, settings.steps, settings.warmup, settings.decay)
     arguments = TrainingArguments(
         output_dir=str(work / "checkpoints"),

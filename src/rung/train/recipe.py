@@ -31,6 +31,7 @@ class PretrainSettings:
     warmup: int = 50
     decay: float = 0.3
     dtype: str = "bfloat16"
+    attention: str = "sdpa"
     validation_rows: int = 64
     checkpoint_minutes: float = 4.0
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)

@@ -103,6 +103,7 @@ def train(
         with untouched_surroundings(module):
             _run(keeper, steps, objective, optimizers, checkpoint)
     module.eval()
+    shutil.rmtree(folder / "writing", ignore_errors=True)
     if ledger.best is not None:
         ledger.best.restore(module)
         ledger.best.drop()

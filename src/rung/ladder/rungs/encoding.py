@@ -50,9 +50,8 @@ class Nearest:
         return needs_encoder(body) or why_not(task)
 
     def work(self, facts: Facts) -> Work:
-        """Every training row is embedded once."""
-        served = prompting(facts)
-        return Work(served.adapt + served.request * facts.train, served.request, served.prompt_tokens, 0.0)
+        """Every training row is embedded once, and compared with in every request."""
+        return _embedding(facts, compared=facts.train)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Try several numbers of neighbours on validation."""
@@ -87,8 +86,8 @@ class Head:
         return needs_encoder(body) or why_not(task)
 
     def work(self, facts: Facts) -> Work:
-        """As `nearest`: the head itself is free beside the body."""
-        return Nearest().work(facts)
+        """Every training row is embedded once; the head itself is next to nothing beside the body."""
+        return _embedding(facts, compared=0)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Fit the head on embeddings that are computed once."""
@@ -218,6 +217,14 @@ def _tuned(body: Body, task: Task, classifier: EncoderClassifier, adapter: bool)
 
     inner = module.get_base_model() if adapter else module
     return Tuned(Headed(Embedder(body.model, inner), task.labels, weight, bias), write)
+
+
+def _embedding(facts: Facts, *, compared: int) -> Work:
+    """The training rows embedded once; a request is embedded and its vector compared with `compared` others."""
+    served = prompting(facts)
+    request = served.request + 2.0 * facts.width * compared
+    adapt = served.request * facts.train + request * facts.validation
+    return Work(adapt, request, served.prompt_tokens, 0.0)
 
 
 def _trial(settings: Mapping[str, Any], value: float, kept: bool) -> dict[str, Any]:
