@@ -7,6 +7,7 @@ space for work under way, and a lock. It knows nothing of tasks, models or rungs
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,9 @@ from rung.types import digest
 IDENTITY = "identity.json"
 LOCK = ".lock"
 SCRATCH = "scratch"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+# What writers in native code say of the same faults: safetensors, torch.save.
+_NATIVE = ("I/O error", "PytorchStreamWriter", "inline_container")
 
 
 class Run:
@@ -32,33 +36,69 @@ class Run:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path, identity: Mapping[str, Any]) -> Run:
-        """Make the directory, or go on with it.
+    def check(cls, path: Path, identity: Mapping[str, Any]) -> None:
+        """Refuse what `open` would refuse, and write nothing.
 
-        Raises RungError where it holds another run or other files, where another process works in it, or where it
-        cannot be written.
+        Raises RungError where `path` is a file, holds another run or other files, or another process works in it.
         """
-        path = Path(path)
+        try:
+            cls._check(Path(path), identity)
+        except OSError as error:
+            raise cannot_write(Path(path), error) from error
+
+    @classmethod
+    def _check(cls, path: Path, identity: Mapping[str, Any]) -> None:
         if path.exists() and not path.is_dir():
             raise RungError(
                 "is a file where the run directory belongs", where=str(path), mend="name another with --out"
             )
+        known = _identity(path)
+        if known is None and path.is_dir() and any(p.name != LOCK for p in path.iterdir()):
+            raise RungError("holds other files and no run", where=str(path), mend="name a new directory with --out")
+        if known is not None and digest(known) != digest(dict(identity)):
+            changed = ", ".join(_differences(known, dict(identity))) or "its identity"
+            raise RungError(
+                f"holds another run (other {changed})", where=str(path), mend="name a new directory with --out"
+            )
+        if (path / LOCK).is_file():
+            os.close(_take_lock(path))
+
+    @classmethod
+    def open(cls, path: Path, identity: Mapping[str, Any]) -> Run:
+        """Make the directory, or go on with it.
+
+        Raises RungError where it holds another run or other files, where another process works in it, or where it
+        cannot be written; then nothing is left behind.
+        """
+        path, made = Path(path), False
+        cls.check(path, identity)
         try:
-            known = _identity(path)
-            if known is None and path.is_dir() and any(p.name != LOCK for p in path.iterdir()):
-                raise RungError("holds other files and no run", where=str(path), mend="name a new directory with --out")
-            if known is not None and digest(known) != digest(dict(identity)):
-                changed = ", ".join(_differences(known, dict(identity))) or "its identity"
-                raise RungError(
-                    f"holds another run (other {changed})", where=str(path), mend="name a new directory with --out"
-                )
+            made = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
             run = cls(path, identity, _take_lock(path))
-            if known is None:
-                run.write("identity", dict(identity))
         except OSError as error:
             raise cannot_write(path, error) from error
+        try:
+            cls._begin(run)
+        except BaseException:
+            run.close()
+            if made:
+                shutil.rmtree(path, ignore_errors=True)
+            raise
         return run
+
+    def _begin(self) -> None:
+        """With the lock in hand: the identity is written or compared, and what a killed process left half done goes."""
+        known = _identity(self.path)
+        if known is None:
+            self.write("identity", self.identity)
+        elif digest(known) != digest(self.identity):  # another process began here between the check and the lock
+            raise RungError("holds another run", where=str(self.path), mend="name a new directory with --out")
+        for left in [*self.path.rglob(".*.part")]:
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
     @classmethod
     def read_only(cls, path: Path) -> Run:
@@ -100,14 +140,17 @@ class Run:
         final = self.artefact_path(key)
         building = final.with_name(f".{final.name}.part")
         try:
+            with writing(final):
+                shutil.rmtree(building, ignore_errors=True)
+                building.mkdir(parents=True)
+                yield building
+                for file in building.rglob("*"):
+                    _settle(file)
+                if final.exists():
+                    shutil.rmtree(final)
+                building.replace(final)
+        finally:
             shutil.rmtree(building, ignore_errors=True)
-            building.mkdir(parents=True)
-            yield building
-            if final.exists():
-                shutil.rmtree(final)
-            building.replace(final)
-        except OSError as error:
-            raise cannot_write(final, error) from error
 
     def scratch(self, key: str) -> Path:
         """A folder for work under way, kept until `drop_scratch`."""
@@ -151,7 +194,9 @@ def read_json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RungError("no such file", where=str(file)) from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RungError(f"cannot be read ({error.strerror})", where=str(file)) from error
+    except (ValueError, RecursionError) as error:
         raise RungError(f"damaged: {error}", where=str(file), mend="remove it, and its step is done again") from error
 
 
@@ -170,6 +215,21 @@ def write_atomic(file: Path, text: str) -> None:
         raise cannot_write(file, error) from error
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A block that writes to `path`, perhaps by a library: a disk that refuses becomes a RungError, whoever says it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise cannot_write(Path(error.filename or path), error) from error
+        raise
+    except Exception as error:
+        if not isinstance(error, RungError) and any(sign in str(error) for sign in _NATIVE):
+            raise cannot_write(path, OSError(str(error).splitlines()[0])) from error
+        raise
+
+
 def cannot_write(path: Path, error: OSError) -> RungError:
     """The one line for a disk that is full, read-only or forbidden."""
     return RungError(
@@ -177,6 +237,13 @@ def cannot_write(path: Path, error: OSError) -> RungError:
         where=str(path),
         mend="make room or name another place; what is finished is kept",
     )
+
+
+def _settle(file: Path) -> None:
+    """Onto the disk, before the folder takes the name that says it is whole."""
+    if file.is_file():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
 
 
 def _identity(path: Path) -> dict[str, Any] | None:

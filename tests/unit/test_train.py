@@ -58,7 +58,9 @@ def t5(seed: int = 0) -> torch.nn.Module:
 def examples(count: int = 10) -> list[TrainExample]:
     """Say the last digit of the context again, in ragged contexts behind the same start."""
     return [
-        TrainExample.of([1, 2, 3, *range(20, 20 + number % 4), 5 + number % 7], [5 + number % 7, 4])
+        TrainExample.of(
+            [1, 2, 3, *range(20, 20 + number % 4), 5 + number % 7], [5 + number % 7, 4, 4][: 1 + number % 3]
+        )
         for number in range(count)
     ]
 
@@ -137,6 +139,7 @@ def test_an_epoch_reads_every_example_once_in_an_order_of_its_own() -> None:
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
     assert first == [i for step in range(3) for i in ShuffledSteps(rows, steps.layout, 4, 6, 7).members(step)]
+    assert first != [i for step in range(3) for i in ShuffledSteps(rows, steps.layout, 4, 6, 8).members(step)]
 
 
 @pytest.mark.parametrize("build", [llama, t5])
@@ -188,6 +191,16 @@ def scores_of(values: list[float]):  # type: ignore[no-untyped-def]
         return left.pop(0)
 
     return score
+
+
+def test_judging_does_not_disturb_the_training(tmp_path: Path) -> None:
+    ends = []
+    for folder, every in (("often", 1), ("once", 8)):
+        module = llama(dropout=0.2)
+        settings = TrainSettings(learning_rate=1e-2, max_steps=8, batch_size=4, eval_every=every)
+        fit(module, examples(), settings, folder=tmp_path / folder, score=scores_of([float(i) for i in range(8)]))
+        ends.append(weights(module))
+    assert same(*ends)
 
 
 def test_the_best_weights_are_kept_and_patience_ends_the_run(tmp_path: Path) -> None:

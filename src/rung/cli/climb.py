@@ -30,15 +30,14 @@ def climb(
     """Climb the ladder and stop at the first rung that meets the goal. Run again, it goes on where it stopped."""
     from rung.ladder.climb import climb_plan
     from rung.ladder.closing import closing_lines
-    from rung.ladder.ledger import Ledger
     from rung.ladder.screen import screen
 
     command = "rung " + shlex.join(sys.argv[1:])
     choice = choice_of(everything, only, skip, start, seed, drop_leaks)
     try:
         plan = planned(task, base, choice, trust_remote_code)
-        with Ledger(ledger) as book, screen() as progress:
-            done = climb_plan(plan, out=out, ledger=book, progress=progress, command=command)
+        with screen() as progress:
+            done = climb_plan(plan, out=out, ledger=ledger, progress=progress, command=command)
     except KeyboardInterrupt:
         print(f"\nstopped; what is finished is kept. Go on with: {command}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None

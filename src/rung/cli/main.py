@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from typing import Any
 
 import typer
 
@@ -16,9 +18,11 @@ from rung.cli.ledger import ledger
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.report import report
-from rung.errors import RungError
+from rung.errors import RungError, nearest
 
 BAD_INPUT = 2
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""What typer raises for a command line that it cannot read; it gives the class no public name."""
 
 app = typer.Typer(
     help="Climb only as high as your task needs: find by measurement how far a language model must be adapted.",
@@ -39,11 +43,17 @@ app.add_typer(convert, name="import")
 
 
 def main() -> None:
-    """Run a verb; a `RungError` becomes one line and exit code 2."""
+    """Run a verb; a `RungError` or a command line that cannot be read becomes one line and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must stand before torch is first imported
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        app()
+        sys.exit(app(prog_name="rung", standalone_mode=False) or 0)
+    except UsageError as error:
+        if "\n" in error.message:  # no words at all: typer's message is the help page
+            print(error.message, file=sys.stderr)
+        else:
+            print(f"rung: {_misread(error)}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     except RungError as error:
         print(f"rung: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
@@ -51,3 +61,18 @@ def main() -> None:
         # Whoever read the output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _misread(error: Any) -> RungError:
+    """A command line that cannot be read, as one line that names the verb, and the nearest known word."""
+    path = error.ctx.command_path if error.ctx is not None else "rung"
+    verb, mend = path.removeprefix("rung").strip(), f"see {path} --help"
+    told = error.format_message()
+    if (option := getattr(error, "option_name", None)) and "No such option" in told:
+        known = [name for param in error.ctx.command.params for name in param.opts if name.startswith("--")]
+        return RungError(f"no such option {option}", where=verb, mend=nearest(option, known) if known else mend)
+    if unknown := re.match(r"No such command '(.*?)'", told):
+        known = list(error.ctx.command.commands)
+        return RungError(f"no such verb {unknown[1]}", where=verb, mend=nearest(unknown[1], known))
+    told = told.rstrip(".")
+    return RungError(told[:1].lower() + told[1:], where=verb, mend=mend)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,17 @@ from rung.ladder.ledger import Ledger
 from rung.ladder.meter import Meter
 from rung.ladder.plan import Choice, Plan, plan_task
 from rung.ladder.question import Candidate, Planned, Skipped
-from rung.ladder.record import Report
+from rung.ladder.record import Forecast, Report
 from rung.ladder.report import write_report
 from rung.ladder.screen import Progress, Silent
 from rung.ladder.verdict import Decision
 from rung.model.load import Model
-from rung.run import Run, write_atomic
+from rung.run import IDENTITY, LOCK, Run, write_atomic
 from rung.system.bundle import Saved, load
 from rung.task import Task
 from rung.types import digest
+
+FORECASTS = "measured-forecasts"
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,15 @@ class Climb:
     def open(cls, path: str | Path) -> Climb:
         """A finished climb from its directory. Raises RungError where it is not finished."""
         run = Run.read_only(Path(path))
-        if not (run.path / "report.json").is_file():
+        file = run.path / "report.json"
+        if not file.is_file():
             raise RungError("the climb is not finished", where=str(run.path), mend="run the same `rung climb` again")
-        report = Report.from_bytes((run.path / "report.json").read_bytes())
-        return cls(run.path, report, Decision.from_json(report.decision))
+        try:
+            report = Report.from_bytes(file.read_bytes())
+            return cls(run.path, report, Decision.from_json(report.decision))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            mend = "remove it and run the same `rung climb` again"
+            raise RungError(f"damaged: {error}", where=str(file), mend=mend) from error
 
 
 def climb(
@@ -80,14 +87,14 @@ def climb(
     *,
     out: str | Path | None = None,
     choice: Choice | None = None,
-    ledger: Ledger | None = None,
+    ledger: Ledger | str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> Climb:
     """Climb `task` on `base`, or go on with a climb that was stopped.
 
     `out` is the run directory (default: `runs/` and the task's name, with a number where other runs have it). `ledger`
-    counts the looks (default: the user's own). Raises RungError for bad input; nothing is written then.
+    counts the looks: one that is open, or its file (default: the user's own). Raises RungError for bad input; nothing is written then.
     """
     task = task if isinstance(task, Task) else Task.load(task)
     model = base if isinstance(base, Model) else Model.load(base)
@@ -99,16 +106,18 @@ def climb_plan(
     plan: Plan,
     *,
     out: str | Path | None = None,
-    ledger: Ledger | None = None,
+    ledger: Ledger | str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> Climb:
     """Climb what `plan` says."""
     progress = progress or Silent()
     path = Path(out) if out is not None else default_path(plan)
-    book = ledger or Ledger()
+    Run.check(path, plan.identity)
+    plan = _as_begun(plan, path)
+    plan.check_buildable()
+    book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     try:
-        _refuse_shown(plan, book)
         with Run.open(path, plan.identity) as run:
             _write_data(plan, run)
             progress.started(plan, run.path)
@@ -119,9 +128,25 @@ def climb_plan(
             write_report(report, run.path)
             progress.finished(report, run.path)
     finally:
-        if ledger is None:
+        if book is not ledger:
             book.close()
     return Climb(path, report, decision)
+
+
+def _as_begun(plan: Plan, path: Path) -> Plan:
+    """`plan` with the forecasts of the climb's first start, where `path` holds one.
+
+    They rest on the clock and on the memory in use, and a budget skips rungs by them: a climb that goes on must not
+    come to others half way.
+    """
+    if not (path / IDENTITY).is_file() or not (run := Run.read_only(path)).has(FORECASTS):
+        return plan
+    known = run.read(FORECASTS)
+    rungs = [
+        replace(one, forecast=Forecast(**known[one.label]["forecast"]), skipped=known[one.label]["skipped"])
+        for one in plan.rungs
+    ]
+    return replace(plan, rungs=tuple(rungs))
 
 
 def default_path(plan: Plan, folder: Path = Path("runs")) -> Path:
@@ -129,9 +154,9 @@ def default_path(plan: Plan, folder: Path = Path("runs")) -> Path:
     wanted = digest(plan.identity)
     for number in range(1, 10_000):
         path = folder / (plan.task.name if number == 1 else f"{plan.task.name}-{number}")
-        if not path.exists() or not any(path.iterdir()):
+        if not path.exists() or (path.is_dir() and not any(part.name != LOCK for part in path.iterdir())):
             return path
-        if (path / "identity.json").is_file() and Run.read_only(path).digest == wanted:
+        if (path / IDENTITY).is_file() and Run.read_only(path).digest == wanted:
             return path
     raise RungError("no free name for the run", where=str(folder), mend="name one with --out")
 
@@ -208,11 +233,14 @@ def _refuse_shown(plan: Plan, ledger: Ledger) -> None:
 
 
 def _write_data(plan: Plan, run: Run) -> None:
-    """Which row stands in which split, and which rows were set aside or dropped, beside the run."""
+    """Which row stands in which split, what was forecast, and which rows were set aside or dropped, beside the run."""
     task = plan.task
     if not run.has("splits"):
         ids = {name: [row.id for row in task.split(name)] for name in ("train", "validation", "test")}
         run.write("splits", {"digests": dict(task.split_digests), "rows": ids})
+    if not run.has(FORECASTS):
+        told = {one.label: {"forecast": asdict(one.forecast), "skipped": one.skipped} for one in plan.rungs}
+        run.write(FORECASTS, told)
     if task.set_aside:
         write_atomic(
             run.path / "set-aside.jsonl",

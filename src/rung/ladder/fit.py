@@ -6,6 +6,7 @@ that rung's own matter.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,10 +29,10 @@ class Lengths:
     shared: int
 
 
-def set_aside_misfits(task: Task, body: Body, *, allowed: float) -> Task:
+def set_aside_misfits(task: Task, body: Body) -> Task:
     """`task` without the rows whose prompt and answer do not fit the window.
 
-    Raises RungError where none fits, or where more than the share `allowed` does not.
+    Raises RungError where none fits, or where more than the share that the task allows does not.
     """
     kept: dict[str, tuple[Example, ...]] = {}
     misfits: list[SetAside] = []
@@ -51,16 +52,20 @@ def set_aside_misfits(task: Task, body: Body, *, allowed: float) -> Task:
             where=task.name,
             mend="use a base with a longer window",
         )
-    if len(misfits) > allowed * rows:
-        first = misfits[0].text
+    if len(misfits) > task.allow_set_aside * rows:
+        first, share = misfits[0].text, math.ceil(1000 * len(misfits) / rows) / 1000
         raise RungError(
             f"{len(misfits)} of {rows} rows do not fit the window of {window} tokens (first: {first})",
             where=task.name,
-            mend="use a longer window, shorten them, or set allow_set_aside",
+            mend=f"use a base with a longer window, shorten them, or set allow_set_aside: {share:g}",
         )
     for split, examples in kept.items():
         if not examples:
-            raise RungError(f"no row of {split} fits the window of {window} tokens", where=task.name)
+            raise RungError(
+                f"no row of {split} fits the window of {window} tokens",
+                where=task.name,
+                mend="use a base with a longer window",
+            )
     names = ", ".join(str(row.row["id"]) for row in misfits[:5])
     warning = f"{len(misfits)} rows do not fit the window of {window} tokens and are set aside: {names}"
     return replace(

@@ -29,7 +29,7 @@ from rung.types import Example, SplitName, digest
 
 RECIPE = 1
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
-SHOWN = 3
+OVER = "over the budget"
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ class PlannedRung:
         """The rung's label."""
         return self.rung.label
 
+    @property
+    def why_skipped(self) -> str:
+        """The reason with the forecast behind it, which stands apart because it is measured."""
+        need = f"about {self.forecast.seconds or 0:.0f} s and {(self.forecast.memory or 0) / 1e9:.1f} GB"
+        return f"{self.skipped}: it needs {need}" if self.skipped.startswith(OVER) else self.skipped
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -80,6 +86,7 @@ class Plan:
         return {
             "task": self.task.digest,
             "splits": dict(self.task.split_digests),
+            "guards": [guard.split_digests["test"] for _, guard, _ in self.guards],
             "base": self.body.model.digest,
             "dtype": self.body.model.dtype,
             "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
@@ -88,11 +95,20 @@ class Plan:
             "recipe": RECIPE,
         }
 
+    def check_buildable(self) -> None:
+        """Raises RungError where every rung is skipped, or none was left by the choice."""
+        if all(one.skipped for one in self.rungs if one.label != "floor"):
+            reasons = "; ".join(f"{one.label}: {one.why_skipped}" for one in self.rungs if one.skipped) or "none is left"
+            raise RungError(
+                f"no rung can be built ({reasons})", where=self.task.name, mend="raise the budget or choose other rungs"
+            )
+
 
 def make_plan(path: Path, base: str, choice: Choice = Choice(), *, trust_remote_code: bool = False) -> Plan:
     """The plan for the task file at `path` on the base called `base`.
 
-    Raises RungError for whatever makes the climb impossible: leaks, a base that cannot do the task, no rung left.
+    Raises RungError for whatever makes the climb impossible: leaks, or a base that cannot do the task. Whether a rung
+    is left by the budget is for `check_buildable`, since a climb that goes on keeps the forecasts of its first start.
     """
     return plan_task(Task.load(path), Model.load(base, trust_remote_code=trust_remote_code), choice)
 
@@ -105,7 +121,7 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
         )
     body = Body(model)
     task, leaks = _without_leaks(task, choice)
-    task = set_aside_misfits(task, body, allowed=0.01)
+    task = set_aside_misfits(task, body)
     guards = tuple(_guard_task(guard.path, guard.margin, body) for guard in task.guards)
     facts, found = _facts(task, body)
     rungs = ladder_of(task.rungs, model.kind)
@@ -114,11 +130,6 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     rates = Rates.measure(body)
     planned = [_planned(rung, task, body, facts, found, rates) for rung in ordered if rung.label in wanted]
     planned = _within_budget(planned, task)
-    if all(one.skipped for one in planned if one.label != "floor"):
-        reasons = "; ".join(f"{one.label}: {one.skipped}" for one in planned if one.skipped) or "none is left"
-        raise RungError(
-            f"no rung can be built ({reasons})", where=task.name, mend="raise the budget or choose other rungs"
-        )
     sample = _sample(task, body)
     return Plan(task, body, guards, _question(task, guards), tuple(planned), facts, found, choice, leaks, sample)
 
@@ -143,7 +154,7 @@ def _guard_task(path: Path, margin: float, body: Body) -> tuple[str, Task, float
     task = Task.load(path)
     if body.model.kind == "encoder" and task.kind != "classify":
         raise RungError(f"an encoder cannot {task.kind}", where=f"guard {task.name}", mend="guard with a classify task")
-    return task.name, set_aside_misfits(task, body, allowed=0.01), margin
+    return task.name, set_aside_misfits(task, body), margin
 
 
 def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
@@ -169,7 +180,7 @@ def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, r
     skipped = rung.why_not(body, task)
     limit = task.budget.memory
     if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
-        skipped = f"needs about {expected.memory / 1e9:.1f} GB of memory, the budget is {limit / 1e9:.1f} GB"
+        skipped = f"{OVER} of {limit / 1e9:.3g} GB of memory"
     return PlannedRung(rung, work, expected, skipped)
 
 
@@ -180,9 +191,7 @@ def _within_budget(planned: Sequence[PlannedRung], task: Task) -> list[PlannedRu
     for one in planned:
         seconds = one.forecast.seconds or 0.0
         if limit is not None and not one.skipped and spent + seconds > limit:
-            one = replace(
-                one, skipped=f"needs about {seconds:.0f} s, {max(0.0, limit - spent):.0f} s of the budget are left"
-            )
+            one = replace(one, skipped=f"{OVER} of {limit:g} s, of which cheaper rungs need the rest")
         elif not one.skipped:
             spent += seconds
         kept.append(one)

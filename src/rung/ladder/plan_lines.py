@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rung.ladder.ledger import Ledger
+from rung.ladder.ledger import Ledger, default_path
 from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.wording import foresee
 from rung.task import Leak, Task, find_leaks
 
 
 def plan_lines(plan: Plan, ledger: Ledger | None = None) -> list[str]:
-    """Task, base, data, rungs with predicted memory and time, what the test split can show, one prompt."""
+    """Task, base, data, rungs with predicted memory and time, what the test split can show, one prompt.
+
+    Raises RungError where no rung can be built. A ledger that is not there yet is not made.
+    """
+    plan.check_buildable()
     return [*_task_lines(plan), "", *_rung_lines(plan), "", *_power_lines(plan, ledger), "", *_prompt_lines(plan)]
 
 
@@ -59,7 +63,7 @@ def _rung_lines(plan: Plan) -> list[str]:
         lines.append(
             f"{one.label:<{wide}}  {_numbers(one, plan)}"
             if not one.skipped
-            else f"{one.label:<{wide}}  skipped: {one.skipped}"
+            else f"{one.label:<{wide}}  skipped: {one.why_skipped}"
         )
     total = sum(one.forecast.seconds or 0.0 for one in plan.rungs if not one.skipped)
     return [
@@ -75,12 +79,14 @@ def _numbers(one: PlannedRung, plan: Plan) -> str:
 
 
 def _power_lines(plan: Plan, ledger: Ledger | None) -> list[str]:
-    book = ledger or Ledger()
-    try:
-        looks = book.looks(plan.question.test.keys)
-    finally:
-        if ledger is None:
-            book.close()
+    looks = 0
+    if ledger is not None or default_path().exists():
+        book = ledger or Ledger()
+        try:
+            looks = book.looks(plan.question.test.keys)
+        finally:
+            if book is not ledger:
+                book.close()
     return [f"this test split was looked at {looks} times", *foresee(plan.question, 1 + looks)]
 
 

@@ -343,6 +343,9 @@ class Report:
         """JSON-ready, in the order of the fields."""
         plain = _plain(self)
         assert isinstance(plain, dict)
+        for rung in plain["rungs"]:
+            # A forecast rests on a rate that was timed and on the memory in use.
+            rung["forecast"] = rung["forecast"] and {"measured": rung["forecast"]}
         return {"version": plain.pop("version"), **plain}
 
     @classmethod
@@ -402,6 +405,8 @@ def _made(kind: Any, value: Any, where: str) -> Any:
 def _record(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise RungError(f"{value!r} is no object", where=where)
+    if kind is RungEntry and isinstance(value.get("forecast"), Mapping):
+        value = {**value, "forecast": value["forecast"].get("measured")}
     known = {part.name: part for part in fields(kind)}
     for key in value:
         if key not in known:

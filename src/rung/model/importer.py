@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rung.errors import RungError
+from rung.model.load import quiet
 from rung.run import cannot_write
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
@@ -84,6 +85,7 @@ def import_llama2c(checkpoint: Path, tokenizer: Path, out: Path) -> Shape:
             where=str(tokenizer),
             mend="name the tokenizer that the checkpoint was trained with",
         )
+    quiet()
     module = build_llama(shape, read_weights(checkpoint, shape))
     part = out.with_name(f".{out.name}.part")
     try:

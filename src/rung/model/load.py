@@ -87,7 +87,7 @@ class Model:
         """The tokenizer of the folder (a `PreTrainedTokenizerBase`)."""
         from transformers import AutoTokenizer
 
-        _quiet()
+        quiet()
         try:
             return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=self.trust_remote_code)
         except (OSError, ValueError, KeyError) as error:
@@ -155,7 +155,7 @@ class Model:
         """A new copy of the weights, to be trained."""
         import transformers
 
-        _quiet()
+        quiet()
         classes = {
             "decoder": transformers.AutoModelForCausalLM,
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
@@ -191,7 +191,7 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Progress bars and hints of the library would run into Rung's own lines; errors still come through."""
     from transformers.utils import logging
 

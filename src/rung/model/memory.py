@@ -172,6 +172,7 @@ def serve_memory(
     length: int = 512,
     prompt_tokens: int | None = None,
     weight_bytes: int = 4,
+    device: str = "cpu",
 ) -> MemoryUse:
     """Peak bytes of answering `rows` prompts at once, each up to `length` tokens with its answer.
 
@@ -181,11 +182,13 @@ def serve_memory(
     computed = rows * length if prompt_tokens is None else prompt_tokens
     layers = shape.decoder_layers or shape.layers
     alive = computed * (6 * shape.hidden + 3 * shape.feed_forward) * weight_bytes
+    cache = 2.0 * layers * shape.kv_width * rows * length * weight_bytes
     return MemoryUse(
         weights=parameters * float(weight_bytes),
         activations=alive,
         logits=rows * shape.vocabulary * 8.0,
-        cache=2.0 * layers * shape.kv_width * rows * length * weight_bytes,
+        cache=cache,
+        slack=SLACK.get(device, SLACK["cpu"]) * (alive + cache),
     )
 
 

@@ -45,6 +45,7 @@ class Task:
     budget: Budget = field(default_factory=Budget)
     sampling: Sampling = field(default_factory=Sampling)
     rungs: tuple[RungRequest, ...] | None = None
+    allow_set_aside: float = 0.01  # the share of rows that may be unusable; 0 to 1
     set_aside: tuple[SetAside, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Path = Path()
@@ -76,7 +77,7 @@ class Task:
             labels=made.labels, label_descriptions={label: text for label, text in spec.labels.items() if text},
             schema=spec.schema, also=spec.also, goal=spec.goal, margin=spec.margin, guards=spec.guards,
             guard_digests=made.guard_digests, budget=spec.budget, sampling=made.sampling, rungs=spec.rungs,
-            set_aside=made.set_aside, warnings=made.warnings, source=source or folder, folds=spec.data.split.folds,
+            allow_set_aside=spec.allow_set_aside, set_aside=made.set_aside, warnings=made.warnings, source=source or folder, folds=spec.data.split.folds,
             seed=spec.data.split.seed,
         )  # fmt: skip
 

@@ -62,7 +62,7 @@ class Masters(torch.optim.Optimizer):
         return [w for group in self.param_groups for w in group["params"]]
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:
         """Clip the gradients by their common norm, move the copies, write them back."""
         copies = [self._copies[id(w)] for w in self.weights]
         for weight, copy in zip(self.weights, copies, strict=True):

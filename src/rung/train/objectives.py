@@ -1,6 +1,6 @@
 """What a training step minimises: functions of a module and a batch, handed to the one loop by name.
 
-A batch holds `input_ids` (batch, length) and `weights` (batch, length): how much each token counts as a prediction.
+A batch holds `input_ids` (rows, length) and `weights` (rows, length): how much each token counts as a prediction.
 Building batches and moving weights is done elsewhere.
 """
 
@@ -18,13 +18,13 @@ Objective = Callable[[Any, Batch], torch.Tensor]
 
 
 def causal(module: Any, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy (nats) of the next token, weighted by the weight of the token predicted.
+    """Cross-entropy (nats) of the next token, each times its weight, summed; the loop divides by the step's targets.
 
     The vocabulary is only scored where a weight is above 0, which saves most of the head's work where prompts carry no
     loss. Raises RungError where no token of the batch carries weight.
     """
     losses, weights = token_losses(module, batch)
-    return (losses * weights).sum() / weights.sum()
+    return (losses * weights).sum()
 
 
 def token_losses(module: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

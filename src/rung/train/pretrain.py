@@ -1,14 +1,13 @@
 """Pretraining from a recipe: corpus, tokenizer, model, training, and the finished folder.
 
 Each step is kept in a work folder beside the output, so a run that was killed goes on where it stopped and ends bit for
-bit as if it had not been. The loop is `transformers.Trainer`; objectives, schedules and optimisers have rooms of their
-own.
+bit as if it had not been. The loop is `trainer.train`, the one that tunes as well; objectives, schedules and the
+optimiser are handed to it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -19,29 +18,32 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedTokenizerFast
 
 from rung.data.mixture import documents
 from rung.errors import RungError
 from rung.model.build import build
 from rung.model.tokenizer import train_tokenizer
+from rung.train.keep import latest_checkpoint, step_of_checkpoint
 from rung.train.masters import Masters
 from rung.train.objectives import OBJECTIVES, token_losses
-from rung.train.recipe import PretrainSettings, Recipe
+from rung.train.recipe import Recipe
 from rung.train.schedule import schedule
+from rung.train.settings import FitResult, TrainSettings
 from rung.train.stream import Corpus, Stage, write_corpus
+from rung.train.trainer import Judgement, train
 from rung.types import digest
 
 Report = Callable[[str], None]
-MODEL_FILES = ("config.json", "generation_config.json", "model.safetensors", "pretraining.json")
-LOG_STEPS = 20
+POINTS = 100  # of the training curve
+CHECKS = 20  # validations in a run
 
 
 def pretrain(recipe: Recipe, out: Path, *, report: Report = print, stop_after: int | None = None) -> Path:
     """Run `recipe` and leave the model in `out` (Hugging Face form, with `pretraining.json` for the card).
 
-    Steps already done in `out.work` are not done again. `stop_after` ends the process's part of the training after
-    that many steps, with a checkpoint. Raises RungError where `out` exists or another recipe is under way there.
+    What is done already lies in `OUT.work` and is not done again. `stop_after` pauses after that many steps, with a
+    checkpoint, and returns the work folder. Raises RungError where `out` exists or another recipe is under way there.
     """
     work = out.with_name(out.name + ".work")
     if out.exists():
@@ -49,15 +51,13 @@ def pretrain(recipe: Recipe, out: Path, *, report: Report = print, stop_after: i
     _claim(recipe, work)
     tokenizer = _tokenizer(recipe, work, report)
     corpus = _corpus(recipe, tokenizer, work, report)
-    checks = _validation(recipe, tokenizer, work, report)
+    checks = _validation(recipe, tokenizer, work)
     module = build(recipe.model, tokenizer, objective=recipe.train.objective, seed=recipe.seed)
-    trainer = _trainer(recipe, module, corpus, checks, work, report, stop_after)
-    latest = _latest_checkpoint(work / "checkpoints")
-    trainer.train(resume_from_checkpoint=str(latest) if latest else None)
-    if trainer.state.global_step < recipe.train.steps:
-        report(f"stopped at step {trainer.state.global_step} of {recipe.train.steps}; run again to go on")
+    result = _train(recipe, module, corpus, checks, work, report, stop_after)
+    if result.step < recipe.train.steps:
+        report(f"paused at step {result.step} of {recipe.train.steps}; run again to go on")
         return work
-    _finish(recipe, trainer, tokenizer, corpus, work, out)
+    _finish(recipe, module, tokenizer, corpus, result, work, out)
     report(f"done: {out}")
     return out
 
@@ -101,7 +101,7 @@ def _corpus(recipe: Recipe, tokenizer: Any, work: Path, report: Report) -> Corpu
     return Corpus(folder, recipe.train.stages)
 
 
-def _validation(recipe: Recipe, tokenizer: Any, work: Path, report: Report) -> Corpus | None:
+def _validation(recipe: Recipe, tokenizer: Any, work: Path) -> Corpus | None:
     """Rows of fresh documents of the same mixture: a curve to watch, not a held-out set of sources."""
     rows = recipe.train.validation_rows
     if not rows:
@@ -114,7 +114,7 @@ def _validation(recipe: Recipe, tokenizer: Any, work: Path, report: Report) -> C
     return Corpus(folder, stages)
 
 
-def _trainer(
+def _train(
     recipe: Recipe,
     module: Any,
     corpus: Corpus,
@@ -122,158 +122,108 @@ def _trainer(
     work: Path,
     report: Report,
     stop_after: int | None,
-) -> Trainer:
+) -> FitResult:
     settings = recipe.train
-    optimiser = Masters(module, settings.optimiser)
+    optimiser = Masters(module, settings.optimiser)  # its copies are taken in full precision
     if settings.dtype == "bfloat16":
         module.to(torch.bfloat16)
     module.set_attn_implementation(settings.attention)
     pace = schedule(settings.schedule, settings.steps, settings.warmup, settings.decay)
-    arguments = TrainingArguments(
-        output_dir=str(work / "checkpoints"),
-        max_steps=settings.steps,
-        per_device_train_batch_size=1,
-        max_grad_norm=0.0,  # the optimiser clips its float32 gradients itself
-        save_strategy="no",  # by the clock instead, see Keeper
-        save_total_limit=2,
-        logging_strategy="no",
-        disable_tqdm=True,
-        report_to=[],
+    watch = Watch(module, checks, work / "validation.json", settings.steps, report)
+    loop = TrainSettings(
+        clip=0.0,  # the optimiser clips its float32 gradients itself
+        precision="float32",  # the weights themselves are in the format of the products
+        checkpoint_seconds=60 * settings.checkpoint_minutes,
         seed=recipe.seed,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        use_cpu=not torch.cuda.is_available(),
     )
-    loop = Loop(
-        settings,
-        model=module,
-        args=arguments,
-        train_dataset=corpus,
-        data_collator=lambda items: {name: torch.from_numpy(array) for name, array in items[0].items()},
+    return train(
+        module,
+        corpus,
+        OBJECTIVES[settings.objective],
+        loop,
+        folder=work / "checkpoints",
+        evaluate=watch.judge,
+        eval_every=max(1, settings.steps // POINTS),
+        until=stop_after,
+        identity=digest(identity(recipe)),
+        progress=watch.progress,
         optimizers=(optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, pace)),
     )
-    loop.remove_callback(PrinterCallback)
-    loop.add_callback(Keeper(loop, checks, report, settings, stop_after))
-    return loop
 
 
-class Loop(Trainer):
-    """`Trainer` with an objective by name and batches that come ready, in order: item i is step i."""
+class Watch:
+    """Progress lines with the time left, and validations kept in a file. Nothing here changes what is computed."""
 
-    def __init__(self, settings: PretrainSettings, **options: Any) -> None:
-        super().__init__(**options)
-        self._objective = OBJECTIVES[settings.objective]
-        self.last_loss = float("nan")
+    def __init__(self, module: Any, checks: Corpus | None, file: Path, steps: int, report: Report) -> None:
+        self._module, self._checks, self._file, self._steps, self._report = module, checks, file, steps, report
+        self._every = max(1, steps // POINTS)
+        self._step = step_of_checkpoint(latest_checkpoint(file.parent / "checkpoints"))
+        self._first: int | None = None
+        self._began = time.monotonic()
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
-        loss = self._objective(model, inputs)
-        self.last_loss = float(loss.detach())
-        return (loss, None) if return_outputs else loss
+    def progress(self, step: int, last: int) -> None:
+        """One line every hundredth of the run."""
+        if self._first is None:
+            self._first, self._began = step, time.monotonic()
+        self._step = step
+        if step > self._first and (step % self._every == 0 or step == last):
+            spent = time.monotonic() - self._began
+            left = spent / (step - self._first) * (self._steps - step)
+            self._report(f"step {step}/{self._steps}  {spent / 60:.1f} min, {left / 60:.1f} to go")
 
-    def _get_train_sampler(self, *_: Any) -> Any:
-        return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
-
-
-class Keeper(TrainerCallback):
-    """Progress lines, the training curve, and checkpoints by the clock. Nothing here changes what is computed."""
-
-    def __init__(
-        self, loop: Loop, checks: Corpus | None, report: Report, settings: PretrainSettings, stop_after: int | None
-    ) -> None:
-        self._loop, self._checks, self._report = loop, checks, report
-        self._settings, self._stop_after = settings, stop_after
-        self._began = self._saved = time.monotonic()
-        self._first = 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clocks; step 0 may be a resumed one."""
-        self._began = self._saved = time.monotonic()
-        self._first = state.global_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Log every few steps; save when the time has come."""
-        step, steps = state.global_step, self._settings.steps
-        state.log_history.append({"step": step, "loss": self._loop.last_loss})
-        if step % LOG_STEPS == 0 or step == steps:
-            self._log(state)
-        due = time.monotonic() - self._saved > 60 * self._settings.checkpoint_minutes
-        stop = self._stop_after is not None and step >= self._stop_after
-        if due or stop or step == steps:
-            self._check(state)
-            control.should_save = True
-            self._saved = time.monotonic()
-        control.should_training_stop = control.should_training_stop or stop
-
-    def _log(self, state: Any) -> None:
-        step, steps = state.global_step, self._settings.steps
-        loss = float(np.mean([row["loss"] for row in state.log_history[-LOG_STEPS:] if "loss" in row]))
-        spent = time.monotonic() - self._began
-        left = spent / (step - self._first) * (steps - step)
-        self._report(f"step {step}/{steps}  loss {loss:.3f}  {spent / 60:.1f} min, {left / 60:.0f} left")
-
-    def _check(self, state: Any) -> None:
-        if self._checks is None or any(
-            row.get("step") == state.global_step and "answers" in row for row in state.log_history
-        ):
-            return
-        found = check(self._loop.model, (self._checks[i] for i in range(len(self._checks))))
-        state.log_history.append({"step": state.global_step, **found})
-        self._report("validation  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items()))
+    def judge(self) -> Judgement:
+        """Validate now and then. No score is returned: the last weights are the ones that count, not the best."""
+        step = self._step + 1
+        due = step % max(self._every, self._steps // CHECKS) < self._every or step == self._steps
+        if self._checks is not None and due:
+            found = check(self._module, (self._checks.rows(i) for i in range(len(self._checks))))
+            known = json.loads(self._file.read_text()) if self._file.exists() else {}
+            _write(self._file, {**known, str(step): found})
+            self._report(f"step {step}  " + "  ".join(f"loss of {name} {value:.3f}" for name, value in found.items()))
+        return Judgement()
 
 
 @torch.no_grad()
-def check(module: Any, batches: Iterator[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Mean loss (nats) of the tokens of answers (weight 1) and of text (weight below 1) over the batches."""
-    training = module.training
-    module.eval()
+def check(module: Any, rows: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Mean loss (nats) of the tokens of answers (weight 1 or more) and of text (weight below 1) over the rows."""
     losses, weights = [], []
-    for batch in batches:
-        batch = {name: torch.from_numpy(array).to(module.device) for name, array in batch.items()}
-        if bool((batch["weights"][:, 1:] > 0).any()):
-            found, weight = token_losses(module, batch)
+    for ids, given in rows:
+        batch = {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(given)}
+        if (given[:, 1:] > 0).any():
+            found, weight = token_losses(module, {name: part.to(module.device) for name, part in batch.items()})
             losses.append(found)
             weights.append(weight)
-    module.train(training)
     loss, weight = torch.cat(losses), torch.cat(weights)
     groups = {"answers": loss[weight >= 1], "text": loss[weight < 1]}
-    return {name: float(values.mean()) for name, values in groups.items() if len(values)}
+    return {name: round(float(values.mean()), 4) for name, values in groups.items() if len(values)}
 
 
-def _latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint: Trainer writes `trainer_state.json` last."""
-    whole = [file.parent for file in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2])) if whole else None
-
-
-def _finish(recipe: Recipe, trainer: Trainer, tokenizer: Any, corpus: Corpus, work: Path, out: Path) -> None:
-    history = trainer.state.log_history
+def _finish(
+    recipe: Recipe, module: Any, tokenizer: Any, corpus: Corpus, result: FitResult, work: Path, out: Path
+) -> None:
+    validation = work / "validation.json"
     card = {
         "recipe": identity(recipe),
         "corpus": corpus.card,
-        "parameters": trainer.model.num_parameters(),
-        "steps": recipe.train.steps,
-        "curve": _curve([row["loss"] for row in history if "loss" in row]),
+        "parameters": module.num_parameters(),
+        "tokens": result.tokens,
+        "curve": [[point.step, round(point.train_loss, 4)] for point in result.curve],
+        "validation": json.loads(validation.read_text()) if validation.exists() else {},
         "measured": {
             "machine": platform.machine(),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
-            "validation": [row for row in history if "answers" in row or "text" in row],
+            "seconds_of_the_last_stretch": round(result.measured["seconds"], 1),
         },
     }
 
     def fill(part: Path) -> None:
-        trainer.model.save_pretrained(part)
+        module.set_attn_implementation("sdpa")
+        module.save_pretrained(part)
         tokenizer.save_pretrained(part)
         _write(part / "pretraining.json", card)
 
     _place(out, fill)
-
-
-def _curve(losses: list[float], points: int = 100) -> list[list[float]]:
-    """The mean loss of about `points` stretches of the run, each with its last step."""
-    width = max(1, len(losses) // points)
-    ends = range(width, len(losses) + 1, width)
-    return [[end, round(float(np.mean(losses[end - width : end])), 4)] for end in ends]
 
 
 def _place(folder: Path, fill: Callable[[Path], object]) -> None:
@@ -282,10 +232,10 @@ def _place(folder: Path, fill: Callable[[Path], object]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     fill(part)
-    os.replace(part, folder)
+    part.replace(folder)
 
 
 def _write(path: Path, value: Any) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False))
-    os.replace(part, path)
+    part.replace(path)

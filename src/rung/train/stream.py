@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rung.data.mixture import Document
 from rung.errors import RungError
@@ -42,7 +43,11 @@ class Stage:
 
 
 class Corpus:
-    """Rows of token ids and loss weights on disk; item i is the batch of step i, as arrays (rows, length)."""
+    """Rows of token ids and loss weights on disk; item i is step i, as `trainer.train` reads it.
+
+    The weights of a step are scaled to sum to its targets (the tokens with any weight), so that the loss of a step is
+    the weighted mean over them.
+    """
 
     def __init__(self, folder: Path, stages: Sequence[Stage]) -> None:
         self.card: dict[str, Any] = json.loads((folder / "corpus.json").read_text())
@@ -54,13 +59,19 @@ class Corpus:
     def __len__(self) -> int:
         return len(self._shapes)
 
-    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+    def rows(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids (int64) and weights as written (float32) of a step, both of shape (rows, length)."""
         part = slice(int(self._starts[step]), int(self._starts[step + 1]))
         shape = self._shapes[step]
-        return {
-            "input_ids": self._ids[part].reshape(shape).astype(np.int64),
-            "weights": self._weights[part].reshape(shape).astype(np.float32),
-        }
+        return self._ids[part].reshape(shape).astype(np.int64), self._weights[part].reshape(shape).astype(np.float32)
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        ids, weights = self.rows(step)
+        weights[:, 0] = 0.0  # nothing stands before the first token of a row to predict it from
+        targets = int((weights > 0).sum())
+        weights *= targets / max(float(weights.sum()), 1e-9)
+        batch = {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
+        return {"micros": [batch], "targets": targets, "tokens": int(ids.size)}
 
 
 class Counted:

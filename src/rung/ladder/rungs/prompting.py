@@ -182,10 +182,12 @@ def _answers(system: Prompted, task: Task, desk: Desk) -> Evaluation:
     shared = isinstance(system.shots, FixedShots) and not system.shots.shots and system.instruction in task.instructions
     key = f"shared/wording-{task.instructions.index(system.instruction)}" if shared else ""
     if key and desk.run.has(key):
-        said = [Completion(**{**row, "latency_s": 0.0}) for row in desk.run.read(key)]
+        clock = desk.run.read(f"{key}-measured")
+        said = [Completion(**row, latency_s=seconds) for row, seconds in zip(desk.run.read(key), clock)]
         return judge(task, task.validation, said)
     done = evaluate(system, task, progress=lambda n, total: desk.phase("validation", n, total))
     if key:
+        desk.run.write(f"{key}-measured", done.latencies())
         desk.run.write(key, [_stored(completion) for completion in done.completions])
     return done
 
