@@ -25,7 +25,8 @@ import torch
 import plain
 from rung.ladder.assemble import hardware
 from rung.ladder.build import build
-from rung.ladder.plan import Choice, Plan, plan_task
+from rung.ladder.choice import Choice
+from rung.ladder.plan import Plan, plan_task
 from rung.ladder.rungs.prompting import FewShot
 from rung.ladder.rungs.tuning import Full, Lora, SoftPrompt
 from rung.model.load import Model

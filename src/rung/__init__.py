@@ -15,23 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rung.errors import RungError
+    from rung.ladder.choice import Choice
     from rung.ladder.climb import Climb, climb
-    from rung.ladder.plan import Choice, make_plan
+    from rung.ladder.plan import plan_task
     from rung.model.load import Model
     from rung.system.bundle import load
     from rung.task import Task
 
-__all__ = ["Choice", "Climb", "Model", "RungError", "Task", "climb", "load", "make_plan"]
+__all__ = ["Choice", "Climb", "Model", "RungError", "Task", "climb", "load", "plan_task"]
 
 _HOMES = {
-    "Choice": "rung.ladder.plan",
+    "Choice": "rung.ladder.choice",
     "Climb": "rung.ladder.climb",
     "Model": "rung.model.load",
     "RungError": "rung.errors",
     "Task": "rung.task",
     "climb": "rung.ladder.climb",
     "load": "rung.system.bundle",
-    "make_plan": "rung.ladder.plan",
+    "plan_task": "rung.ladder.plan",
 }
 
 

@@ -12,7 +12,7 @@ from test_pack import build, close, examples, gradients
 from test_train import SETTINGS, same, t5, weights
 
 from rung.errors import RungError
-from rung.train.adapters import load_adapter, lora, merge, prompt_tuning, save_adapter
+from rung.model.adapters import load_adapter, lora, merge, prompt_tuning, save_adapter
 from rung.train.answers import AnswerLoss, RowLayout, choose_layout
 from rung.train.loop import fit
 from rung.train.settings import TrainExample, TrainSettings

@@ -12,7 +12,7 @@ import torch
 from rung.errors import RungError
 from rung.model.embed import Pooling, embed, text_ids
 from rung.model.load import Model
-from rung.train.adapters import lora
+from rung.model.adapters import lora
 from rung.train.encode import (
     EncoderClassifier,
     LabelledIds,

@@ -10,7 +10,7 @@ import torch
 from test_train import examples, llama, same, weights
 
 from rung.errors import RungError
-from rung.train.adapters import lora
+from rung.model.adapters import lora
 from rung.train.loop import fit
 from rung.train.search import budgets, grid, halve
 from rung.train.settings import Diverged, TrainSettings

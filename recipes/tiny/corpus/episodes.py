@@ -76,7 +76,7 @@ def label_words(draw: Draw, library: Library, count: int) -> list[str]:
     if kind == "letter":
         return [letter.upper() for letter in draw.some(LETTERS, count)]
     if kind == "digit":
-        return [str(i) for i in draw.some(range(0, max(10, count)), count)]
+        return [str(i) for i in draw.some(range(max(10, count)), count)]
     if kind == "pair" and count == 2:
         pairs = (("yes", "no"), ("true", "false"), ("positive", "negative"), ("good", "bad"), ("left", "right"), ("on", "off"), ("spam", "ham"), ("0", "1"))
         return draw.some(draw.pick(pairs), 2)

@@ -50,7 +50,9 @@ def load(files: dict[str, Path], held_out: frozenset[str]) -> Library:
     stories = _stories(files["stories"].read_text(encoding="utf-8", errors="replace"))
     plays = _blocks(files["plays"].read_text(encoding="utf-8").split("\n\n"), 700)
     novel = _novel(files["novel"].read_text(encoding="utf-8-sig"))
-    problems = tuple(_problem(line) for line in files["problems"].read_text(encoding="utf-8").splitlines())
+    lines = files["problems"].read_text(encoding="utf-8").splitlines()
+    dropped = _rows("dropped.txt")
+    problems = tuple(_problem(line) for line in lines if not any(part in line.lower() for part in dropped))
     sentences = (
         _sentences(stories),
         tuple(line for play in plays for line in play.splitlines() if 15 < len(line) < 90 and not line.endswith(":")),

@@ -20,9 +20,9 @@ def ask(
 ) -> None:
     """Let the recommended System answer one new input."""
     from rung.ladder.climb import recommended_system
-    from rung.system.inputs import read_text
     from rung.model.threads import set_threads
     from rung.system.bundle import MANIFEST, load
+    from rung.system.inputs import read_text
 
     given = read_text(text, file, sys.stdin)
     set_threads()

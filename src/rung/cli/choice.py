@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rung.ladder.plan import Choice, Plan
+    from rung.ladder.choice import Choice
+    from rung.ladder.plan import Plan
 
 TaskFile = Annotated[Path, typer.Argument(help="The task file (YAML).", metavar="TASK")]
 Base = Annotated[str, typer.Option(help="The base model: a folder, a Hub id, `tiny` or `minilm`.")]
@@ -25,15 +26,20 @@ def choice_of(
     everything: bool, only: list[str] | None, skip: list[str] | None, start: str | None, seed: int, drop_leaks: bool
 ) -> Choice:
     """The options as one value."""
-    from rung.ladder.plan import Choice
+    from rung.ladder.choice import Choice
 
     return Choice(everything, tuple(only or ()), tuple(skip or ()), start, seed, drop_leaks)
 
 
 def planned(task: Path, base: str, choice: Choice, trust_remote_code: bool) -> Plan:
     """The plan, with the threads of this machine set."""
-    from rung.ladder.plan import make_plan
+    from rung.model.load import Model
     from rung.model.threads import set_threads
+    from rung.task import Task
+
+    # Task and base are read before the heavy libraries are imported: a slip in either is told at once.
+    read, model = Task.load(task), Model.load(base, trust_remote_code=trust_remote_code)
+    from rung.ladder.plan import plan_task
 
     set_threads()
-    return make_plan(task, base, choice, trust_remote_code=trust_remote_code)
+    return plan_task(read, model, choice)

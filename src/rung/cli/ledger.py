@@ -14,10 +14,13 @@ Place = Annotated[Path | None, typer.Option("--ledger", help="The ledger (defaul
 @ledger.command()
 def show(place: Place = None) -> None:
     """Every look: when, at which level, which artefacts, for what."""
-    from rung.ladder.ledger import Ledger
+    from rung.ladder.ledger import Ledger, default_path
     from rung.ladder.ledger_lines import ledger_lines
 
-    with Ledger(place) as book:
+    if place is None and not default_path().exists():
+        print("no looks at any test split yet")
+        return
+    with Ledger(_there(place)) as book:
         for line in ledger_lines(book):
             print(line)
 
@@ -27,7 +30,7 @@ def move(target: Path, place: Place = None) -> None:
     """Move the ledger to another file; the old place points to it."""
     from rung.ladder.ledger import Ledger
 
-    with Ledger(place) as book:
+    with Ledger(_there(place)) as book:
         book.move(target)
     print(f"moved to {target}")
 
@@ -37,7 +40,8 @@ def merge(other: Path, place: Place = None) -> None:
     """Take in every look of another ledger file."""
     from rung.ladder.ledger import Ledger
 
-    with Ledger(place) as book:
+    _there(other)
+    with Ledger(other, follow=False), Ledger(place) as book:
         merged = book.merge(other)
     print(f"{merged.new} new looks, {merged.known} known, {merged.conflicts} results that differed (ours were kept)")
 
@@ -47,6 +51,17 @@ def export(target: Path, place: Place = None) -> None:
     """Write a copy that another machine can merge."""
     from rung.ladder.ledger import Ledger
 
-    with Ledger(place) as book:
+    with Ledger(_there(place)) as book:
         book.export(target)
     print(f"wrote {target}")
+
+
+def _there(place: Path | None) -> Path:
+    """The ledger's file, which must be there: opening one that is not would make it."""
+    from rung.errors import RungError
+    from rung.ladder.ledger import default_path
+
+    file = (place or default_path()).expanduser()
+    if not file.is_file():
+        raise RungError("there is no ledger", where=str(file), mend="name one with --ledger, or climb first")
+    return file

@@ -16,7 +16,7 @@ from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
 from rung.ladder.rung import Desk, Phase
 from rung.ladder.work import Work
-from rung.run import Run
+from rung.run import Run, writing
 from rung.system.bundle import Defaults, Saved, bundle_digest, load, save
 from rung.system.encoded import Headed, Similar
 from rung.system.prompted import Prompted
@@ -58,7 +58,7 @@ def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
     desk = Desk(run, planned.label, plan.choice.seed, phase)
     task, body = plan.task.without_test(), plan.body
     if not desk.has("built"):
-        with Meter(body.model.device) as meter:
+        with Meter(body.model.device) as meter, writing(run.path):
             system = planned.rung.adapt(body, task, desk)
             with run.artefact(desk.key("system")) as folder:
                 save(system, folder, body=body, defaults=defaults_of(task))

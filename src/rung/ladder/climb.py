@@ -17,10 +17,11 @@ from typing import Any
 from rung.errors import RungError
 from rung.ladder.assemble import entry_of, report_of
 from rung.ladder.build import Built, BundleExaminer, build, price_in_words
+from rung.ladder.choice import Choice
 from rung.ladder.decision import decide
 from rung.ladder.ledger import Ledger
 from rung.ladder.meter import Meter
-from rung.ladder.plan import Choice, Plan, plan_task
+from rung.ladder.plan import Plan, plan_task
 from rung.ladder.question import Candidate, Planned, Skipped
 from rung.ladder.record import Forecast, Report
 from rung.ladder.report import write_report

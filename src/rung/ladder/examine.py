@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rung import stats
+from rung.errors import RungError
 from rung.evaluate import Evaluation, evaluate
 from rung.ladder.climb import recommended_system
 from rung.ladder.ledger import Ledger, Look, item_keys
@@ -68,10 +69,17 @@ def examine(
     rows: Path | None = None,
     ledger: Path | None = None,
 ) -> Examined:
-    """Score the System in `system` (a bundle or a run) on validation, or with `test` on test, which spends a look."""
+    """Score the System in `system` (a bundle or a run) on validation, or with `test` on test, which spends a look.
+
+    `rows` names a new file for every row. Raises RungError where it is there already, before anything is scored.
+    """
+    if rows is not None and rows.exists():
+        raise RungError("is there already", where=str(rows), mend="name another with --rows")
     task = Task.load(task_file)
     saved = load(system, base=base) if (system / MANIFEST).is_file() else recommended_system(system, rung, base=base)
     if not test:
+        if not task.validation:
+            raise RungError("the task has no validation rows", where=task.name, mend="give a validation split")
         done = evaluate(saved, task, "validation")
         found = _examined(task, "validation", done)
     else:

@@ -1,6 +1,6 @@
 """The dry run: which rungs, in which order, at what computed cost, and what the test split can show.
 
-`make_plan` does everything that comes before the first rung is built: leaks refused, rows that do not fit set aside,
+`plan_task` does everything that comes before the first rung is built: leaks refused, rows that do not fit set aside,
 costs counted, memory and time forecast. The climb starts from its result; `rung plan` prints it.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rung import stats
 from rung.errors import RungError
+from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
 from rung.ladder.ledger import item_keys
@@ -30,18 +31,6 @@ from rung.types import Example, SplitName, digest
 RECIPE = 1
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the person asked for besides task and base."""
-
-    everything: bool = False
-    only: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    start: str | None = None
-    seed: int = 0
-    drop_leaks: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,19 +87,12 @@ class Plan:
     def check_buildable(self) -> None:
         """Raises RungError where every rung is skipped, or none was left by the choice."""
         if all(one.skipped for one in self.rungs if one.label != "floor"):
-            reasons = "; ".join(f"{one.label}: {one.why_skipped}" for one in self.rungs if one.skipped) or "none is left"
+            reasons = (
+                "; ".join(f"{one.label}: {one.why_skipped}" for one in self.rungs if one.skipped) or "none is left"
+            )
             raise RungError(
                 f"no rung can be built ({reasons})", where=self.task.name, mend="raise the budget or choose other rungs"
             )
-
-
-def make_plan(path: Path, base: str, choice: Choice = Choice(), *, trust_remote_code: bool = False) -> Plan:
-    """The plan for the task file at `path` on the base called `base`.
-
-    Raises RungError for whatever makes the climb impossible: leaks, or a base that cannot do the task. Whether a rung
-    is left by the budget is for `check_buildable`, since a climb that goes on keeps the forecasts of its first start.
-    """
-    return plan_task(Task.load(path), Model.load(base, trust_remote_code=trust_remote_code), choice)
 
 
 def plan_task(task: Task, model: Model, choice: Choice) -> Plan:

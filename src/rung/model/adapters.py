@@ -1,40 +1,199 @@
-"""Trained parts read back: PEFT adapters merged into a base, soft prompts, whole trained copies."""
+"""Parameter-efficient methods of `peft`: LoRA and soft prompts, how they are saved, loaded and merged.
+
+An adapter only chooses which weights move; the loop is the same as for all of them. Files are in the standard form of
+peft, so that any other tool reads them.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rung.errors import RungError
 from rung.model.load import Model
+from rung.model.randomness import kept_randomness
+
+ADAPTER_FILE = "adapter_config.json"
 
 
-def attach(model: Model, folder: Path) -> Any:
-    """A copy of the base with the PEFT adapter of `folder` around it."""
+def lora(
+    module: Any,
+    rank: int = 8,
+    alpha: float | None = None,
+    dropout: float = 0.0,
+    target: str | Sequence[str] = "all-linear",
+    seed: int = 0,
+) -> Any:
+    """`module` with low-rank updates (Hu et al. 2021) on the layers of `target`; only these train, in float32.
+
+    `alpha` scales the update by alpha / rank (None: 2 × rank). The updates begin at zero, so the answers are at first the
+    base's. Raises RungError where no layer fits `target`.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    if rank < 1:
+        raise RungError(f"rank {rank} is below 1", where="lora", mend="give 1 or more")
+    scale = 2.0 * rank if alpha is None else alpha
+    names = target if isinstance(target, str) else list(target)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=scale,  # peft's annotation says int; it divides by the rank all the same
+        lora_dropout=dropout,
+        target_modules=names,
+        task_type=_task_type(module),
+        fan_in_fan_out=_transposed(module),
+    )
+    with _seeded(seed):
+        try:
+            return get_peft_model(module, config)
+        except ValueError as error:
+            raise RungError(f"no LoRA on {target!r}: {error}", where="lora", mend="name layers of the model") from error
+
+
+def prompt_tuning(module: Any, virtual_tokens: int = 16, init_ids: Sequence[int] | None = None, seed: int = 0) -> Any:
+    """`module` with trained embeddings before every prompt (Lester et al. 2021); only these train, in float32.
+
+    They begin as the embeddings of `init_ids` (repeated or cut to `virtual_tokens`), else of words drawn from the
+    vocabulary.
+    """
+    from peft import PromptTuningConfig, get_peft_model
+
+    if virtual_tokens < 1:
+        raise RungError(f"{virtual_tokens} virtual tokens", where="prompt_tuning", mend="give 1 or more")
+    words = module.get_input_embeddings()
+    if init_ids is not None and not len(init_ids):
+        raise RungError("no ids to begin with", where="prompt_tuning", mend="give some, or None")
+    with _seeded(seed):
+        ids = torch.randint(words.num_embeddings, (virtual_tokens,)) if init_ids is None else torch.tensor(init_ids)
+        chosen = ids.repeat(-(-virtual_tokens // len(ids)))[:virtual_tokens]
+        config = PromptTuningConfig(
+            task_type=_task_type(module),
+            num_virtual_tokens=virtual_tokens,
+            # An encoder–decoder's decoder needs none: what the encoder reads is enough (peft would double them).
+            num_transformer_submodules=1,
+        )
+        adapted = get_peft_model(module, config)
+    weight = adapted.prompt_encoder[adapted.active_adapter].embedding.weight
+    with torch.no_grad():
+        start = words(chosen.to(words.weight.device)).float()
+    weight.data = start.to(weight.device)
+    return adapted
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with kept_randomness(), warnings.catch_warnings():
+        # peft asks transformers for a property by its former name.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        torch.manual_seed(seed)
+        yield
+
+
+def _task_type(module: Any) -> str:
+    if module.config.is_encoder_decoder:
+        return "SEQ_2_SEQ_LM"
+    return "CAUSAL_LM" if module.get_output_embeddings() is not None else "FEATURE_EXTRACTION"
+
+
+def _transposed(module: Any) -> bool:
+    """Whether the layers keep their weights as (inputs, outputs), as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(layer, Conv1D) for layer in module.modules())
+
+
+def save_adapter(module: Any, folder: Path, base_name: str) -> None:
+    """Write the adapter in peft's form. `base_name` is recorded as the base, instead of where it lies here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft asks the Hub about embeddings that it is told not to save
+        module.save_pretrained(str(folder), save_embedding_layers=False)
+    for card in folder.glob("README.md"):
+        card.unlink()  # a model card of empty headings that names a local path
+    file = folder / ADAPTER_FILE
+    config = json.loads(file.read_text()) | {"base_model_name_or_path": base_name}
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def load_adapter(module: Any, folder: Path, *, trainable: bool = False) -> Any:
+    """`module` with the adapter saved in `folder`. Raises RungError where there is none."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model.fresh(), str(folder)).requires_grad_(False).eval()
+    if not (folder / ADAPTER_FILE).is_file():
+        raise RungError(f"no {ADAPTER_FILE}", where=str(folder), mend="name a folder that an adapter was saved to")
+    with _seeded(0):
+        return PeftModel.from_pretrained(module, str(folder), is_trainable=trainable)
 
 
-def merge(model: Model, folder: Path) -> Any:
-    """A copy of the base with the LoRA updates of `folder` added to its weights, in the base's own number format."""
-    from peft import PeftModel
+@dataclass(frozen=True)
+class Merged:
+    """A module with LoRA's updates added to its weights, and how far its logits moved (largest absolute change)."""
 
-    dtype = model.module.dtype
-    tuned = PeftModel.from_pretrained(model.fresh("float32"), str(folder))
-    return tuned.merge_and_unload().to(dtype).requires_grad_(False).eval()
+    module: Any
+    difference: float
+    scale: float
 
 
-def soft_prompt(folder: Path) -> Any:
-    """The embeddings (tokens, hidden) of a PEFT prompt-tuning adapter. Raises RungError where there is none."""
+def merge(module: Any, probe_ids: Sequence[int], *, dtype: torch.dtype | None = None) -> Merged:
+    """Add LoRA's updates to the weights in float32, then store these as `dtype` (None: float32).
+
+    The logits of `probe_ids` are compared before and after, both in float32 products. Raises RungError where a float32
+    merge moves them by more than 1e-3 of their size: then the adapter cannot be merged.
+    """
+    module = module.float().eval()
+    ids = torch.tensor([list(probe_ids)], device=next(module.parameters()).device)
+    inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if module.config.is_encoder_decoder else {})
+
+    def output(of: Any) -> torch.Tensor:
+        with torch.no_grad():
+            found = of(**inputs)
+        value: torch.Tensor = found["logits"] if "logits" in found else found[0]
+        return value.float()
+
+    before = output(module)
+    merged = module.merge_and_unload()
+    moved, scale = float((output(merged) - before).abs().max()), float(before.abs().max())
+    if moved > 1e-3 * scale:
+        raise RungError(f"merging moves the logits by {moved:.2g} of {scale:.2g}", where="merge", mend="serve unmerged")
+    if dtype is not None and dtype != torch.float32:
+        # What rounding the stored weights costs, by the products that they will be used in.
+        moved = float((output(merged.to(dtype)) - before).abs().max())
+    return Merged(merged, moved, scale)
+
+
+# -- read back for serving ---------------------------------------------------------------------------------------------
+
+
+def merged_copy(model: Model, folder: Path) -> Any:
+    """A copy of the base with the LoRA updates of `folder` in its weights, in the base's own number format."""
+    tuned = load_adapter(model.fresh("float32"), folder)
+    probe = [(5 * n + 1) % int(tuned.config.get_text_config().vocab_size) for n in range(8)]
+    return merge(tuned, probe, dtype=model.module.dtype).module.requires_grad_(False).eval()
+
+
+def adapted_copy(model: Model, folder: Path) -> Any:
+    """A copy of the base with the adapter of `folder` around it."""
+    return load_adapter(model.fresh(), folder).requires_grad_(False).eval()
+
+
+def soft_prompt(folder: Path) -> torch.Tensor:
+    """The embeddings (tokens, hidden) of a saved soft prompt. Raises RungError where there is none."""
     from safetensors.torch import load_file
 
-    tensors = load_file(folder / "adapter_model.safetensors")
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file) if file.is_file() else {}
     if "prompt_embeddings" not in tensors:
         raise RungError("holds no prompt embeddings", where=str(folder), mend="name a bundle with a soft prompt")
     return tensors["prompt_embeddings"]
 
 
-def whole(model: Model, folder: Path) -> Any:
-    """A trained copy of the base from its own folder."""
-    return Model(model.name, folder, model.config, model.dtype, model.device, model.trust_remote_code).module
+def trained_copy(model: Model, folder: Path) -> Any:
+    """A whole trained copy of the base, from its own folder."""
+    return replace(model, folder=folder).module

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,10 +89,8 @@ class Model:
         from transformers import AutoTokenizer
 
         quiet()
-        try:
+        with _told("the tokenizer does not load", self.folder):
             return AutoTokenizer.from_pretrained(str(self.folder), trust_remote_code=self.trust_remote_code)
-        except (OSError, ValueError, KeyError) as error:
-            raise RungError(f"the tokenizer does not load: {error}", where=str(self.folder)) from error
 
     @cached_property
     def window(self) -> int:
@@ -114,7 +113,8 @@ class Model:
         """For encoders: tokens a text may have, by the sentence-transformers settings where the folder has them."""
         settings = self.folder / "sentence_bert_config.json"
         if settings.is_file():
-            return min(self.window, int(json.loads(settings.read_text())["max_seq_length"]))
+            with _told("is damaged", settings):
+                return min(self.window, int(json.loads(settings.read_text())["max_seq_length"]))
         return self.window
 
     @cached_property
@@ -124,7 +124,7 @@ class Model:
 
         total = 0
         for file in weight_files(self.folder):
-            with safe_open(file, framework="pt") as tensors:
+            with _told("the weights are damaged", file), safe_open(file, framework="pt") as tensors:
                 for key in tensors.keys():  # noqa: SIM118 - a safetensors handle is no mapping
                     size = 1
                     for length in tensors.get_slice(key).get_shape():
@@ -161,15 +161,24 @@ class Model:
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
             "encoder": transformers.AutoModel,
         }
-        try:
-            module = classes[self.kind].from_pretrained(
+        with _told("the weights do not load", self.folder):
+            module, found = classes[self.kind].from_pretrained(
                 str(self.folder),
                 dtype=dtype or self.dtype,
                 trust_remote_code=self.trust_remote_code,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise RungError(f"the weights do not load: {error}", where=str(self.folder)) from error
+        # transformers makes up at random what is missing; the pooler of an encoder is used by nothing here.
+        odd = [key for key in found["missing_keys"] if "pooler" not in key]
+        odd += [key[0] if isinstance(key, tuple) else key for key in found["mismatched_keys"]]
+        if odd:
+            raise RungError(
+                f"{len(odd)} weights that config.json asks for are missing or of another shape (first: {min(odd)})",
+                where=str(self.folder),
+                mend="save the model again with save_pretrained",
+            )
         return module.to(self.device)
 
     def _repr_html_(self) -> str:
@@ -198,6 +207,20 @@ def quiet() -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+@contextmanager
+def _told(what: str, where: Path) -> Iterator[None]:
+    """Whatever a library says of files that it cannot read, as one line: each fault has a class of its own there."""
+    try:
+        yield
+    except RungError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        said = lines[0] if len(lines[0]) <= 160 else f"{lines[0][:159]}…"
+        mend = "save it again with save_pretrained"
+        raise RungError(f"{what} ({said})", where=str(where), mend=mend) from error
 
 
 def _find(name: str) -> Path:

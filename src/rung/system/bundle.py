@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -114,19 +115,31 @@ def load(folder: str | Path, *, base: str | None = None, body: Body | None = Non
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise RungError("made by another version of Rung", where=str(folder / MANIFEST), mend="climb again")
-    form = FORMS.get(manifest["form"])
+    form = FORMS.get(str(manifest.get("form")))
     if form is None:
-        raise RungError(
-            f"unknown kind of system {manifest['form']!r}", where=str(folder), mend=nearest(manifest["form"], FORMS)
-        )
-    known = manifest["base"]
-    if known is not None:
-        body = _body(folder, known, base, body)
-    given = manifest["defaults"]
-    sampling = Sampling(**{**given["sampling"], "stop": tuple(given["sampling"]["stop"])})
-    defaults = Defaults(tuple(given["choices"]), given["schema"], sampling)
-    inner = form.read(manifest["settings"], folder, body)
-    return Saved(folder, form.name, "" if known is None else known["name"], defaults, inner)
+        said = str(manifest.get("form"))
+        raise RungError(f"unknown kind of system {said!r}", where=str(folder / MANIFEST), mend=nearest(said, FORMS))
+    with _whole(folder):
+        known, given = manifest["base"], manifest["defaults"]
+        sampling = Sampling(**{**given["sampling"], "stop": tuple(given["sampling"]["stop"])})
+        defaults = Defaults(tuple(given["choices"]), given["schema"], sampling)
+        if known is not None:
+            body = _body(folder, known, base, body)
+        inner = form.read(manifest["settings"], folder, body)
+        return Saved(folder, form.name, "" if known is None else known["name"], defaults, inner)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """What is missing or makes no sense in a bundle's files, as one line; libraries have a class of error for each."""
+    try:
+        yield
+    except RungError:
+        raise
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        what = f"the system is damaged ({type(error).__name__}: {said})"
+        raise RungError(what, where=str(folder), mend="climb again, or take a whole copy") from error
 
 
 def bundle_digest(folder: Path) -> str:

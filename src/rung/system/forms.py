@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rung.errors import RungError
 from rung.generate.engine import Engine
 from rung.model import adapters
 from rung.model.layout import Shot
@@ -88,7 +89,7 @@ def _engine(folder: Path, body: Body) -> Engine:
     """The engine of a bundle's own weights, or the base's where it has none."""
     if (folder / "soft_prompt").is_dir():
         if body.model.kind == "encoder-decoder":
-            return Engine(body.model, module=adapters.attach(body.model, folder / "soft_prompt"))
+            return Engine(body.model, module=adapters.adapted_copy(body.model, folder / "soft_prompt"))
         return Engine(body.model, virtual=adapters.soft_prompt(folder / "soft_prompt"))
     module = _module(folder, body)
     return body.engine if module is None else Engine(body.model, module=module)
@@ -96,20 +97,33 @@ def _engine(folder: Path, body: Body) -> Engine:
 
 def _module(folder: Path, body: Body) -> Any:
     if (folder / "adapter").is_dir():
-        return adapters.merge(body.model, folder / "adapter")
+        return adapters.merged_copy(body.model, folder / "adapter")
     if (folder / "weights").is_dir():
-        return adapters.whole(body.model, folder / "weights")
+        return adapters.trained_copy(body.model, folder / "weights")
     return None
 
 
 def _write_tuned(system: Tuned, folder: Path) -> dict[str, Any]:
     system.write_weights(folder)
+    _settle_order(folder / "adapter" / "adapter_config.json")
     if isinstance(system.inner, Prompted):
         return {"inner": "prompted", **_write_prompted(system.inner, folder)}
     return {"inner": "headed", **_write_headed(system.inner, folder)}
 
 
+def _settle_order(file: Path) -> None:
+    """peft lists the modules of an adapter from a set: in another order in each process, which would be another digest."""
+    if file.is_file():
+        config = json.loads(file.read_text(encoding="utf-8"))
+        for key in ("target_modules", "exclude_modules", "modules_to_save"):
+            if isinstance(config.get(key), list):
+                config[key] = sorted(config[key])
+        write_atomic(file, json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 def _read_tuned(settings: Mapping[str, Any], folder: Path, body: Body) -> System:
+    if not any((folder / name).is_dir() for name in WEIGHTS):
+        raise RungError(f"its weights are gone ({', '.join(WEIGHTS)})", where=str(folder), mend="take a whole copy")
     return (
         _read_prompted(settings, folder, body)
         if settings["inner"] == "prompted"

@@ -21,10 +21,15 @@ def read_text(text: str | None, file: Path | None, stdin: TextIO) -> str:
             raise RungError("is a folder", where=str(file), mend="name a text file") from error
         except UnicodeDecodeError as error:
             raise RungError("is not UTF-8", where=str(file), mend="save it as UTF-8") from error
+        except OSError as error:
+            raise RungError(f"cannot be read ({error.strerror})", where=str(file), mend="check the path") from error
     elif text in (None, "-"):
         if stdin.isatty():
             raise RungError("nothing was asked", where="ask", mend='give a text: rung ask RUN "a new input"')
-        found = stdin.read()
+        try:
+            found = stdin.read()
+        except UnicodeDecodeError as error:
+            raise RungError("is not UTF-8", where="standard input", mend="convert it to UTF-8") from error
     else:
         found = text
     if not found.strip():

@@ -54,6 +54,8 @@ def read_yaml(path: Path) -> Document:
         raise RungError("is a folder", where=str(path), mend="name the task file in it") from None
     except UnicodeDecodeError as error:
         raise RungError(f"is not UTF-8 (byte {error.start})", where=str(path), mend="save it as UTF-8") from None
+    except OSError as error:
+        raise RungError(f"cannot be read ({error.strerror})", where=str(path), mend="check the path") from None
     return parse_yaml(text, path.name)
 
 

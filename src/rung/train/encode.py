@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 
 from rung.errors import RungError
+from rung.model.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.model.embed import BATCH_TOKENS, Pooling, by_length, hidden_states, padded
-from rung.train.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.train.answers import ShuffledSteps
 from rung.train.settings import FitResult, TrainSettings
 from rung.train.trainer import Judgement, Progress, low_precision, train

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import json
 import os
-import random
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +25,7 @@ import transformers
 from transformers.trainer_callback import PrinterCallback
 
 from rung.errors import RungError
+from rung.model.randomness import kept_randomness
 from rung.train.keep import (
     RECORD,
     WEIGHTS,
@@ -334,18 +334,6 @@ def check_trainable(module: Any, *, narrow: bool = False) -> int:
             mend="load the weights in float32; products still run in bfloat16",
         )
     return sum(weight.numel() for _, weight in weights)
-
-
-@contextlib.contextmanager
-def kept_randomness() -> Iterator[None]:
-    """Leave the global random states of torch, NumPy and Python as they were."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 @contextlib.contextmanager

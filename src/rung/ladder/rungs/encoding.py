@@ -17,12 +17,12 @@ from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
 from rung.ladder.work import Facts, Work, prompting
 from rung.metrics import score as score_answers
+from rung.model import adapters
 from rung.model.embed import Pooling, text_ids
 from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
 from rung.system.forms import Tuned
 from rung.task import Task
-from rung.train import adapters
 from rung.train.encode import EncoderClassifier, LabelledIds, LinearHead, fit_classifier, fit_head
 from rung.train.search import budgets, halve
 from rung.train.settings import FitResult, TrainSettings

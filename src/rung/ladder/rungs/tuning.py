@@ -18,11 +18,11 @@ from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
 from rung.ladder.rungs.prompting import best_wording
 from rung.ladder.work import Facts, Work, training
+from rung.model import adapters
 from rung.system.body import Body
 from rung.system.forms import Tuned
 from rung.system.prompted import Prompted
 from rung.task import Task
-from rung.train import adapters
 from rung.train.answers import base_of
 from rung.train.loop import fit
 from rung.train.search import Search, budgets, grid, halve

@@ -1,0 +1,125 @@
+"""What the tests of the command line share: `rung` in this process, a folder to work in, one finished climb a session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rung.cli.main import main
+
+WORDS = """where is my order the parcel never came please send back lamp broke cannot log in question about kettle size
+card declined invoice red green blue north south east west""".split()
+TASK = """\
+name: tickets
+kind: classify
+data: {source: rows.csv, input: text, target: label, split: {train: 0.34, validation: 0.33, test: 0.33}}
+instruction: Answer refund or login.
+goal: {accuracy: 0.2}
+budget: {requests: 100}
+rungs: [zero-shot, {few-shot: {k: 2}}, {lora: {rank: 4, learning_rate: 0.005, epochs: 1}}]
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+def rows(count: int = 60, seed: int = 1) -> list[tuple[str, str]]:
+    """Texts of eight words and their labels, no two texts alike."""
+    chance = random.Random(seed)
+    made = []
+    for number in range(count):
+        label, clue = (("refund", "money"), ("login", "password"))[number % 2]
+        made.append((" ".join([*chance.sample(WORDS, 7), clue]), label))
+    return made
+
+
+def csv(table: list[tuple[str, str]]) -> str:
+    """Such rows as a CSV file with a header."""
+    return "text,label\n" + "".join(f"{text},{label}\n" for text, label in table)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file and folder below `folder`, and what each file holds."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for name in folders:
+            found[os.path.relpath(Path(place, name), folder)] = "folder"
+        for name in files:
+            file = Path(place, name)
+            content = b"link" if file.is_symlink() else file.read_bytes()
+            found[os.path.relpath(file, folder)] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`rung("climb", "task.yaml", ...)` as on the command line, in this process."""
+
+    def run(*words: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["rung", *map(str, words)])
+        capfd.readouterr()
+        with warnings.catch_warnings(record=True) as told, pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        # Python keeps these from the eye of whoever types the command; pytest would swallow the others too.
+        quiet = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning, ImportWarning)
+        err += "".join(f"{one.category.__name__}: {one.message}\n" for one in told if not issubclass(one.category, quiet))
+        return Said(int(left.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def place(tmp_path: Path, base: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `task.yaml`, `rows.csv` and the base `llama`, as working directory; the user's own ledger too."""
+    return _furnish(tmp_path, base("llama"), monkeypatch)
+
+
+def _furnish(folder: Path, llama: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "rows.csv").write_text(csv(rows()))
+    (folder / "llama").symlink_to(llama)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "home"))
+    monkeypatch.delenv("RUNG_LEDGER", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, base: Callable[[str], Path]) -> Path:
+    """A folder like `place` in which `rung climb task.yaml --base llama --out run --all` was run."""
+    from rung.ladder.climb import climb_plan
+    from rung.ladder.plan import Choice, make_plan
+
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        _furnish(folder, base("llama"), patch)
+        climb_plan(make_plan(Path("task.yaml"), "llama", Choice(everything=True)), out="run")
+    return folder
+
+
+@pytest.fixture
+def climbed(place: Path, finished: Path) -> Path:
+    """`place` with a copy of the finished run in `run`, and its ledger."""
+    shutil.copytree(finished / "run", place / "run")
+    shutil.copytree(finished / "home", place / "home")
+    return place
