@@ -107,13 +107,12 @@ def _furnish(folder: Path, llama: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, base: Callable[[str], Path]) -> Path:
     """A folder like `place` in which `rung climb task.yaml --base llama --out run --all` was run."""
-    from rung.ladder.climb import climb_plan
-    from rung.ladder.plan import Choice, make_plan
+    from rung import Choice, climb
 
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         _furnish(folder, base("llama"), patch)
-        climb_plan(make_plan(Path("task.yaml"), "llama", Choice(everything=True)), out="run")
+        climb("task.yaml", "llama", out="run", choice=Choice(everything=True))
     return folder
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
+from rung.ladder.rungs.notes import note_training
 from rung.ladder.work import Facts, Work, prompting
 from rung.metrics import score as score_answers
 from rung.model import adapters
@@ -171,17 +172,7 @@ def train(
     steps = epochs * -(-len(examples) // batch_size)
     found = halve([dict(one) for one in tried], budgets(steps, len(tried)), trial, store=desk)
     classifier, result = run(found.chosen, found.index, None)
-    desk.note(
-        chosen=dict(found.chosen),
-        curve=[{"step": p.step, "loss": p.train_loss, "score": p.score} for p in result.curve],
-        trials=found.to_json()["trials"],
-        training={
-            "steps": result.step,
-            "best_step": result.best_step,
-            "stopped": result.stopped,
-            "trainable": result.trainable,
-        },
-    )
+    note_training(desk, result, found.chosen, found)
     return _tuned(body, task, classifier, add_adapter is not None)
 
 

@@ -16,6 +16,7 @@ from rung.evaluate import evaluate
 from rung.generate.engine import Engine
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
+from rung.ladder.rungs.notes import note_training
 from rung.ladder.rungs.prompting import best_wording
 from rung.ladder.work import Facts, Work, training
 from rung.model import adapters
@@ -75,7 +76,7 @@ class SoftPrompt:
             seed=desk.seed,
         )
         result = _train(_Job(body, task, desk, wording, module, settings), desk.scratch("train"))
-        _note(desk, result, {"instruction": wording})
+        note_training(desk, result, {"instruction": wording})
 
         def write(folder: Path) -> None:
             adapters.save_adapter(module, folder / "soft_prompt", body.model.name)
@@ -135,7 +136,7 @@ class Lora:
             return _Job(body, task, desk, wording, module, plan)
 
         module, result, search = _search(desk, self._settings(), self.epochs, job)
-        _note(desk, result, {"instruction": wording, **search.chosen}, search)
+        note_training(desk, result, {"instruction": wording, **search.chosen}, search)
 
         def write(folder: Path) -> None:
             adapters.save_adapter(module, folder / "adapter", body.model.name)
@@ -199,7 +200,7 @@ class Full:
             return _Job(body, task, desk, wording, module, plan)
 
         module, result, search = _search(desk, tried, self.epochs, job)
-        _note(desk, result, {"instruction": wording, **search.chosen}, search)
+        note_training(desk, result, {"instruction": wording, **search.chosen}, search)
 
         def write(folder: Path) -> None:
             save_whole(module, body, folder / "weights")
@@ -309,23 +310,6 @@ def _system(body: Body, module: Any, wording: str) -> Prompted:
 def _fresh(body: Body) -> Any:
     """A frozen copy of the base, in its own number format."""
     return body.model.fresh().requires_grad_(False)
-
-
-def _note(desk: Desk, result: FitResult, chosen: Mapping[str, Any], search: Search | None = None) -> None:
-    desk.note(
-        chosen=dict(chosen),
-        curve=[{"step": p.step, "loss": p.train_loss, "score": p.score} for p in result.curve],
-        training={
-            "steps": result.step,
-            "best_step": result.best_step,
-            "stopped": result.stopped,
-            "tokens": result.tokens,
-            "trainable": result.trainable,
-            "batching": result.batching,
-        },
-    )
-    if search is not None:
-        desk.note(trials=search.to_json()["trials"])
 
 
 def _search_epochs(trials: int, epochs: int) -> float:

@@ -1,0 +1,186 @@
+"""Whole climbs on tiny random bases: every kind of task on every kind of base, guards, resume, the report's promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rung
+from rung.errors import RungError
+from rung.ladder.climb import recommended_system
+from rung.ladder.ledger import Ledger
+from rung.ladder.record import Report
+from rung.system.bundle import load
+from rung.types import Message, Prompt
+
+WORDS = ["order", "parcel", "refund", "lamp", "login", "password", "kettle", "size", "card", "invoice"]
+QUICK = [
+    {"zero-shot": {}},
+    {"few-shot": {"k": 2}},
+    {"few-shot": {"k": 1, "pick": "nearest"}},
+    {"soft-prompt": {"epochs": 1}},
+    {"lora": {"rank": [4, 8], "learning_rate": [0.01], "epochs": 2}},
+    {"full": {"learning_rate": [0.01, 0.001], "epochs": 2}},
+]
+
+
+def rows(count: int = 72) -> list[dict[str, Any]]:
+    """Rows in which a word tells the label: easy enough to be learnt by a random base in a moment."""
+    made = []
+    for n in range(count):
+        label = ("red", "blue", "green")[n % 3]
+        text = f"{WORDS[n % 10]} {WORDS[(n * 7 + n // 10) % 10]} {('one', 'two', 'three')[n % 3]} {n}"
+        made.append({"text": text, "label": label, "options": ["red", "blue", "green"]})
+    return made
+
+
+def task(kind: str = "classify", **more: Any) -> rung.Task:
+    """A small task of a kind, its split made by Rung."""
+    data: dict[str, Any] = {
+        "source": rows(),
+        "input": "text",
+        "target": "label",
+        "split": {"train": 24, "validation": 24, "test": 24, "seed": 3},
+    }
+    if kind == "choose":
+        data["choices"] = "options"
+    mapping: dict[str, Any] = {"name": f"small-{kind}", "kind": kind, "data": data, "rungs": QUICK, **more}
+    mapping.setdefault("goal", {("rougeL" if kind == "generate" else "accuracy"): 0.9})
+    if kind == "generate":
+        mapping["max_new_tokens"] = 4
+    return rung.Task.from_mapping(mapping)
+
+
+def go(made: rung.Task, base: Path | str, out: Path, **more: Any) -> rung.Climb:
+    """A climb of all rungs with a ledger of its own."""
+    more.setdefault("choice", rung.Choice(everything=True))
+    return rung.climb(made, str(base), out=out, ledger=Ledger(":memory:"), **more)
+
+
+def without_measured(value: Any) -> Any:
+    """A report's JSON without what a clock said."""
+    if isinstance(value, dict):
+        return {key: without_measured(item) for key, item in value.items() if key != "measured"}
+    return [without_measured(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classify", "choose", "generate"])
+@pytest.mark.parametrize("of", ["llama", "gpt2", "t5"])
+def test_every_rung_on_every_base_answers_and_reloads(
+    kind: str, of: str, base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = go(task(kind), base(of), tmp_path / "run")
+    report = done.report
+    built = [entry for entry in report.rungs if entry.validation is not None]
+    labels = {"floor", "zero-shot", "few-shot-2", "one-shot-nearest", "soft-prompt", "lora", "full"}
+    assert {entry.name for entry in built} == labels, [(e.name, e.reason) for e in report.rungs]
+    assert Report.from_bytes((tmp_path / "run" / "report.json").read_bytes()) == report
+    for entry in built:
+        assert len(entry.rows) == 24 and entry.errors == 0
+        system = recommended_system(tmp_path / "run", entry.name)
+        again = system.answer([Prompt((Message("user", item.prompt),), choices_of(kind)) for item in report.items[:6]])
+        if kind != "generate":
+            assert [said.text for said in again] == [row.answer for row in entry.rows[:6]]
+
+
+def choices_of(kind: str) -> tuple[str, ...]:
+    return ("red", "blue", "green") if kind == "choose" else ()
+
+
+def test_training_learns_what_a_random_base_cannot_know(base: Callable[[str], Path], tmp_path: Path) -> None:
+    made = task(rungs=["zero-shot", {"full": {"learning_rate": [0.01], "epochs": 12}}])
+    done = go(made, base("llama"), tmp_path / "run")
+    scores = {entry.name: entry.validation.value for entry in done.report.rungs if entry.validation}
+    assert scores["full"] >= 0.95 > 0.6 > scores["zero-shot"]
+    curve = done.report.entry("full").curve
+    assert curve[0].loss is not None and curve[-1].loss is not None and curve[-1].loss < curve[0].loss
+
+
+def test_an_encoder_climbs_its_own_rungs(base: Callable[[str], Path], tmp_path: Path) -> None:
+    quick = {"learning_rate": [0.01], "epochs": 1}
+    made = task(rungs=["zero-shot", "nearest", "head", {"lora": {"rank": [4], **quick}}, {"full": quick}])
+    done = go(made, base("bert"), tmp_path / "run")
+    assert {entry.name for entry in done.report.rungs if entry.validation} == {
+        "floor",
+        "zero-shot",
+        "nearest",
+        "head",
+        "lora",
+        "full",
+    }
+    for name in ("nearest", "head", "lora", "full"):
+        system = recommended_system(tmp_path / "run", name)
+        said = [system.ask(item.prompt).text for item in done.report.items[:5]]
+        assert said == [row.answer for row in done.report.entry(name).rows[:5]]
+    with pytest.raises(RungError, match="is an encoder and cannot generate"):
+        go(task("generate"), base("bert"), tmp_path / "other")
+
+
+def test_climbing_again_gives_the_same_report_without_work(base: Callable[[str], Path], tmp_path: Path) -> None:
+    made = task(rungs=["zero-shot", {"few-shot": {"k": 2}}])
+    first = go(made, base("llama"), tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "rungs").rglob("*") if p.is_file()}
+    again = go(made, base("llama"), tmp_path / "run")
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert again.report == first.report or without_measured(again.report.to_json()) == without_measured(
+        first.report.to_json()
+    )
+    other = go(made, base("llama"), tmp_path / "elsewhere")
+    assert json.dumps(without_measured(other.report.to_json())) == json.dumps(without_measured(first.report.to_json()))
+
+
+def test_early_stopping_spares_the_rest(base: Callable[[str], Path], tmp_path: Path) -> None:
+    full = {"full": {"learning_rate": [0.01], "epochs": 12}}
+    made = task(rungs=["zero-shot", full, {"few-shot": {"k": 2}}], goal={"accuracy": 0.7}, budget={"requests": 1000000})
+    done = go(made, base("llama"), tmp_path / "run", choice=rung.Choice())
+    assert done.recommended == "full"
+    assert done.report.entry("few-shot-2").state == "not tested"
+    assert not (tmp_path / "run" / "rungs" / "few-shot-2").exists()
+    assert done.system.ask("order parcel one 5").text in ("red", "blue", "green")
+
+
+def test_a_guard_is_scored_beside_the_base(base: Callable[[str], Path], tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps({**row, "text": f"where is {row['text']}"}) for row in rows(120))
+    (tmp_path / "guard.jsonl").write_text(lines)
+    (tmp_path / "guard.yaml").write_text(
+        "name: guard\nkind: classify\ndata: {source: guard.jsonl, input: text, target: label, "
+        "split: {train: 20, validation: 20, test: 80, seed: 1}}\n"
+    )
+    full = {"full": {"learning_rate": [0.01], "epochs": 12}}
+    made = task(
+        rungs=["zero-shot", full],
+        goal={"accuracy": 0.7},
+        guards=[{"task": str(tmp_path / "guard.yaml"), "margin": 0.2}],
+    )
+    done = go(made, base("llama"), tmp_path / "run")
+    entry = done.report.entry("full")
+    assert [change.name for change in entry.guards] == ["guard"]
+    assert entry.guards[0].lower <= entry.guards[0].difference <= entry.guards[0].upper
+
+
+def test_a_rung_whose_shots_do_not_fit_is_skipped_with_the_reason(base: Callable[[str], Path], tmp_path: Path) -> None:
+    long = [{**row, "text": " ".join([row["text"]] * 9)} for row in rows()]
+    data = {"source": long, "input": "text", "target": "label", "split": {"train": 24, "validation": 24, "test": 24}}
+    made = rung.Task.from_mapping(
+        {
+            "name": "long",
+            "kind": "classify",
+            "data": data,
+            "rungs": ["zero-shot", {"few-shot": {"k": 6}}],
+            "goal": {"accuracy": 0.9},
+        }
+    )
+    done = go(made, base("llama"), tmp_path / "run")
+    entry = done.report.entry("few-shot-6")
+    assert entry.state == "skipped" and "do not fit the window of 256 with 6 shots" in entry.reason
+
+
+def test_a_bundle_refuses_other_weights(base: Callable[[str], Path], tmp_path: Path) -> None:
+    go(task(rungs=["zero-shot"]), base("llama"), tmp_path / "run")
+    with pytest.raises(RungError, match="other weights"):
+        load(tmp_path / "run" / "rungs" / "zero-shot" / "system", base=str(base("llama-plain")))
