@@ -22,9 +22,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-WORDS = """where is my order the parcel never came please send money back refund lamp broke cannot log in password
-question about kettle size cancel card declined invoice good bad film great awful loved hated north south east west
-Answer Input red green blue one two three four five six seven eight nine ten a an of to and for with on at by""".split()
+WORDS = ["where", "is", "my", "order", "the", "parcel", "never", "came", "please", "send", "money", "back", "refund", "lamp", "broke", "cannot", "log", "in", "password", "question", "about", "kettle", "size", "cancel", "card", "declined", "invoice", "good", "bad", "film", "great", "awful", "loved", "hated", "north", "south", "east", "west", "Answer", "Input", "red", "green", "blue", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "a", "an", "of", "to", "and", "for", "with", "on", "at", "by"]
 CHAT = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}{{ message['content'] }}{{ '<|end|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"

@@ -20,9 +20,9 @@ from rich.console import Console
 from rung.errors import RungError
 from rung.ladder import record as r
 from rung.ladder.report import lines, render, rows_csv, summary_html, terminal_table, write_report
-from rung.ladder.report_classes import READABLE
-from rung.ladder.report_rows import gather
-from rung.ladder.report_view import View, setting, settings
+from rung.ladder.report.classes import READABLE
+from rung.ladder.report.rows import gather
+from rung.ladder.report.view import View, setting, settings
 from rung.ladder.screen import Clock, Live, Plain, Progress, Silent, screen
 
 EVIL = """</title></style></svg><script>alert("1")</script><img src=x onerror='alert(2)'>\x00\ud800 & "'"""

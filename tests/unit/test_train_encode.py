@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rung.errors import RungError
+from rung.model.adapters import lora
 from rung.model.embed import Pooling, embed, text_ids
 from rung.model.load import Model
-from rung.model.adapters import lora
 from rung.train.encode import (
     EncoderClassifier,
     LabelledIds,

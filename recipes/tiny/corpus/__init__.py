@@ -10,17 +10,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .draw import Draw
-from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, episode, lesson
+from .episodes import ASSISTANT, BEGIN, END, MIXED, USER, Document, episode, lesson
 from .texts import Library, load
 
-__all__ = ["class_episode", "documents"]
+__all__ = ["documents"]
 
 
-def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path], held_out: frozenset[str]) -> Iterator[Document]:
+def documents(
+    seed: int, settings: Mapping[str, float], files: Mapping[str, Path], held_out: frozenset[str]
+) -> Iterator[Document]:
     """Documents without end: the plain texts in shuffled rounds, between them episodes.
 
     `settings`: `episodes` (the share of documents that are episodes), `text_weight` (the loss weight of plain text),
-    `lessons` (over how many documents the first lessons thin out, and plain text sets in).
+    `lessons` (how many documents the first lessons last, which give way over their last third).
     """
     library = load(dict(files), held_out)
     choose = Draw(seed, 0)
@@ -29,14 +31,15 @@ def documents(seed: int, settings: Mapping[str, float], files: Mapping[str, Path
     while True:
         index += 1
         young = max(0.0, 1 - index / settings["lessons"])
-        if choose.chance(settings["episodes"] + young * (1 - settings["episodes"])):
-            make = lesson if choose.chance(young) else episode
-            yield make(Draw(seed, 1, index), library)
-            continue
-        if not pile:
-            pile = _plain(library, settings["text_weight"])
-            pile = choose.some(pile, len(pile))
-        yield pile.pop()
+        if choose.chance(young / MIXED):
+            yield lesson(Draw(seed, 2, index), library, young)
+        elif choose.chance(settings["episodes"]):
+            yield episode(Draw(seed, 1, index), library)
+        else:
+            if not pile:
+                pile = _plain(library, settings["text_weight"])
+                pile = choose.some(pile, len(pile))
+            yield pile.pop()
 
 
 def _plain(library: Library, weight: float) -> list[Document]:
@@ -46,5 +49,7 @@ def _plain(library: Library, weight: float) -> list[Document]:
         if i % 2:
             found.append([(f"{BEGIN}{question}\n{answer}", weight), (END, weight)])
         else:
-            found.append([(f"{BEGIN}{USER}", 0.0), (question, weight), (f"{END}{ASSISTANT}", 0.0), (f"{answer}{END}", weight)])
+            found.append(
+                [(f"{BEGIN}{USER}", 0.0), (question, weight), (f"{END}{ASSISTANT}", 0.0), (f"{answer}{END}", weight)]
+            )
     return found

@@ -23,20 +23,51 @@ class Classes:
 
 
 FRAMES = (
-    "I need a new {a}", "the {a} is next to the {b}", "where can I find a {a}?", "my {a} and the {b} are gone", "please {v} the {a}",
-    "we had to {v} near the {a}", "who took the {a}?", "a {a}, a {b} and a {c}", "they {v} every day with the {a}", "there was a {a} and we could {v}",
-    "{p} talked about the {a} and the {b} all evening", "I like to {v}", "do you know how to {v} a {a}?", "{p} bought a {a} in {l}", "the {a} was better than the {b}",
-    "{a} and {b}", "on {d} {p} will {v} the {a}", "never {v} without a {a}", "the old {a} is broken, use the {b}", "how much is the {a}?", "can you {v} this {a} for me", "what a lovely {a}!",
-    "they say the {a} makes it easier to {v}", "{p} forgot the {a} in {l}", "look at that {a}", "{v}, {w} and {v} again", "without the {a} nobody can {v}",
-    "it took {n} people to {v} the {a}", "the {a} costs {n} dollars", "{p} has {n} of them: {a}, {b}, {c}",
+    "I need a new {a}",
+    "the {a} is next to the {b}",
+    "where can I find a {a}?",
+    "my {a} and the {b} are gone",
+    "please {v} the {a}",
+    "we had to {v} near the {a}",
+    "who took the {a}?",
+    "a {a}, a {b} and a {c}",
+    "they {v} every day with the {a}",
+    "there was a {a} and we could {v}",
+    "{p} talked about the {a} and the {b} all evening",
+    "I like to {v}",
+    "do you know how to {v} a {a}?",
+    "{p} bought a {a} in {l}",
+    "the {a} was better than the {b}",
+    "{a} and {b}",
+    "on {d} {p} will {v} the {a}",
+    "never {v} without a {a}",
+    "the old {a} is broken, use the {b}",
+    "how much is the {a}?",
+    "can you {v} this {a} for me",
+    "what a lovely {a}!",
+    "they say the {a} makes it easier to {v}",
+    "{p} forgot the {a} in {l}",
+    "look at that {a}",
+    "{v}, {w} and {v} again",
+    "without the {a} nobody can {v}",
+    "it took {n} people to {v} the {a}",
+    "the {a} costs {n} dollars",
+    "{p} has {n} of them: {a}, {b}, {c}",
 )
 
 
 def topic_sentence(draw: Draw, things: tuple[str, ...] | list[str], actions: tuple[str, ...] | list[str]) -> str:
     words = (draw.some(things, 3) * 3)[:3]
     return draw.pick(FRAMES).format(
-        a=words[0], b=words[1], c=words[2], v=draw.pick(actions), w=draw.pick(actions),
-        p=draw.pick(PEOPLE), l=draw.pick(PLACES), d=draw.pick(DAYS), n=draw.number(2, 99),
+        a=words[0],
+        b=words[1],
+        c=words[2],
+        v=draw.pick(actions),
+        w=draw.pick(actions),
+        p=draw.pick(PEOPLE),
+        l=draw.pick(PLACES),
+        d=draw.pick(DAYS),
+        n=draw.number(2, 99),
     )
 
 
@@ -58,17 +89,44 @@ def wishes(draw: Draw, library: Library, count: int) -> Classes:
     return Classes(
         tuple(intent.names for intent in chosen),
         lambda d, c: fill(d, d.pick(chosen[c].phrases)),
-        draw.pick(("What does the customer want?", "Sort the message.", "Name the intent of the message.", "Which team should get this?", "")),
+        draw.pick(
+            (
+                "What does the customer want?",
+                "Sort the message.",
+                "Name the intent of the message.",
+                "Which team should get this?",
+                "",
+            )
+        ),
     )
 
 
-OPENERS = ("", "", "", "", "hi, ", "hello, ", "Dear team, ", "hey ", "good morning, ", "quick question: ", "so, ", "please help, ")
+OPENERS = (
+    "",
+    "",
+    "",
+    "",
+    "hi, ",
+    "hello, ",
+    "Dear team, ",
+    "hey ",
+    "good morning, ",
+    "quick question: ",
+    "so, ",
+    "please help, ",
+)
 CLOSERS = ("", "", "", "", " thanks", " please", " thank you!", " asap", " cheers", " best, {p}", " - {p}", " !!")
 
 
 def fill(draw: Draw, phrase: str) -> str:
-    text = phrase.replace("{item}", draw.pick(ITEMS)).replace("{person}", draw.pick(PEOPLE)).replace("{day}", draw.pick(DAYS))
-    text = text.replace("{place}", draw.pick(PLACES)).replace("{n}", str(draw.number(2, 12) if draw.chance(0.6) else draw.number(100, 99999)))
+    text = (
+        phrase.replace("{item}", draw.pick(ITEMS))
+        .replace("{person}", draw.pick(PEOPLE))
+        .replace("{day}", draw.pick(DAYS))
+    )
+    text = text.replace("{place}", draw.pick(PLACES)).replace(
+        "{n}", str(draw.number(2, 12) if draw.chance(0.6) else draw.number(100, 99999))
+    )
     text = text.replace("{price}", draw.pick(("{} euros", "${}", "{} pounds")).format(draw.number(3, 400)))
     return draw.pick(OPENERS) + text + draw.pick(CLOSERS).replace("{p}", draw.pick(PEOPLE))
 
@@ -127,9 +185,25 @@ def sources(draw: Draw, library: Library, count: int) -> Classes:
 def aspects(draw: Draw, library: Library, count: int) -> Classes:
     """Two or three things vary (who, where, which item, which wish); the class is one of them."""
     field = draw.pick(("p", "l", "d", "i", "w"))
-    pools = {"p": PEOPLE, "l": PLACES, "d": DAYS, "i": ITEMS, "w": ("lost", "sold", "broke", "found", "painted", "hid", "wants", "borrowed")}
+    pools = {
+        "p": PEOPLE,
+        "l": PLACES,
+        "d": DAYS,
+        "i": ITEMS,
+        "w": ("lost", "sold", "broke", "found", "painted", "hid", "wants", "borrowed"),
+    }
     chosen = draw.some(pools[field], count)
-    frames = draw.some(("{p} {w} the {i} in {l}", "{d}: {p} {w} a {i}", "in {l}, {p} {w} the {i} on {d}", "on {d} {p} came from {l} and {w} my {i}", "the {i} that {p} {w} on {d}", "{i}, {l}, {d}, {p} {w} it"), 3)
+    frames = draw.some(
+        (
+            "{p} {w} the {i} in {l}",
+            "{d}: {p} {w} a {i}",
+            "in {l}, {p} {w} the {i} on {d}",
+            "on {d} {p} came from {l} and {w} my {i}",
+            "the {i} that {p} {w} on {d}",
+            "{i}, {l}, {d}, {p} {w} it",
+        ),
+        3,
+    )
 
     def text(d: Draw, c: int) -> str:
         values = {key: d.pick(pool) for key, pool in pools.items()}

@@ -9,7 +9,35 @@ import numpy as np
 
 T = TypeVar("T")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-ONSETS = ("b", "br", "d", "dr", "f", "fl", "g", "gl", "h", "j", "k", "kr", "l", "m", "n", "p", "pl", "r", "s", "st", "t", "tr", "v", "w", "z", "sh", "ch")
+ONSETS = (
+    "b",
+    "br",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gl",
+    "h",
+    "j",
+    "k",
+    "kr",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pl",
+    "r",
+    "s",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+    "sh",
+    "ch",
+)
 VOWELS = ("a", "e", "i", "o", "u", "ai", "oo", "ea")
 CODAS = ("", "", "n", "r", "l", "m", "s", "t", "k", "x", "p", "nd", "rt")
 

@@ -14,20 +14,37 @@ from .texts import Library
 BEGIN, SYSTEM, USER, ASSISTANT, END = "<|begin|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 Document = list[tuple[str, float]]
 Example = tuple[str, str, float]
-PLAIN = (("Input: {}\nAnswer:", "\n\n"),) * 4 + (("Text: {}\nLabel:", "\n\n"), ("Q: {}\nA:", "\n"), ("{} =>", "\n"), ("{}\t", "\n"))
-LISTED = ("Answer with one of: {}.", "Labels: {}", "Choose from {}.", "The answer is one of {}.", "Options: {}.", "One of: {}")
+PLAIN = (("Input: {}\nAnswer:", "\n\n"),) * 4 + (
+    ("Text: {}\nLabel:", "\n\n"),
+    ("Q: {}\nA:", "\n"),
+    ("{} =>", "\n"),
+    ("{}\t", "\n"),
+)
+OLDER, MIXED = 0.55, 0.3  # of `young`: where lists end, and where lessons begin to give way
+LISTED = (
+    "Answer with one of: {}.",
+    "Labels: {}",
+    "Choose from {}.",
+    "The answer is one of {}.",
+    "Options: {}.",
+    "One of: {}",
+)
 
 
-def lesson(draw: Draw, library: Library) -> Document:
-    """What a beginner learns first: to find again what stood before, with every token or two a question.
+def lesson(draw: Draw, library: Library, young: float) -> Document:
+    """What a beginner learns first. `young` falls from 1 to 0.
 
-    Repeated lists of words, then tables (a word or two and their answer, asked again and again), then easy tasks of
-    two or three classes whose inputs share a word with their shots.
+    Repeated lists of a few hundred common words teach to find again what stood before: every token is a question, and
+    the skill appears at once after about a million of them, far sooner than from episodes alone. Then come tables (a
+    word or two and their answer, asked again and again), then easy tasks whose inputs share a word with their shots.
     """
-    kind = draw.weighted(("list", "table", "easy"), (5, 5, 3))
+    stage = 0 if young > OLDER else 1 if young > MIXED else 2
+    kind = draw.weighted(("list", "table", "easy"), ((9, 1, 0), (2, 6, 3), (1, 4, 6))[stage])
     if kind == "list":
-        words = draw.some(common(draw, library), draw.number(4, 16))
-        return [(BEGIN, 0.0), (" ".join(words), 0.0), *[(draw.pick((" ", "\n")) + " ".join(words), 1.0) for _ in range(2)], (END, 0.0)]
+        pool = library.words[:300] if stage == 0 else common(draw, library)
+        words = " ".join(draw.pick(pool) for _ in range(draw.number(5, 26)))
+        again = draw.pick((" ", "\n"))
+        return [(BEGIN, 0.0), (words, 0.0), *[(again + words, 1.0)] * draw.number(1, 2), (END, 0.0)]
     if kind == "table":
         return table(draw, library)
     family = draw.weighted((classes.keywords, classes.invented, classes.aspects, classes.wishes), (5, 3, 2, 3))
@@ -41,13 +58,13 @@ def common(draw: Draw, library: Library) -> tuple[str, ...]:
 
 def table(draw: Draw, library: Library) -> Document:
     """Two to six words with an answer each, asked over and over, sometimes with other words around them."""
-    count = draw.number(2, 6)
+    count = draw.number(2, 4)
     keys = draw.some(common(draw, library), count)
     values = label_words(draw, library, count)
     around = draw.number(0, 3)
     examples: list[Example] = []
     seen: set[int] = set()
-    for _ in range(draw.number(3 * count, 5 * count)):
+    for _ in range(draw.number(2 * count, 4 * count)):
         c = draw.number(0, count - 1)
         words = [draw.pick(library.words) for _ in range(draw.number(0, around))]
         words.insert(draw.number(0, len(words)), keys[c])
@@ -66,7 +83,15 @@ def episode(draw: Draw, library: Library) -> Document:
 
 
 def invent(draw: Draw, library: Library, count: int) -> Classes:
-    families = (classes.keywords, classes.topics, classes.wishes, classes.invented, surface.rare, classes.aspects, classes.sources)
+    families = (
+        classes.keywords,
+        classes.topics,
+        classes.wishes,
+        classes.invented,
+        surface.rare,
+        classes.aspects,
+        classes.sources,
+    )
     return draw.weighted(families, (26, 20, 20, 9, 13, 9, 3))(draw, library, count)
 
 
@@ -78,7 +103,16 @@ def label_words(draw: Draw, library: Library, count: int) -> list[str]:
     if kind == "digit":
         return [str(i) for i in draw.some(range(max(10, count)), count)]
     if kind == "pair" and count == 2:
-        pairs = (("yes", "no"), ("true", "false"), ("positive", "negative"), ("good", "bad"), ("left", "right"), ("on", "off"), ("spam", "ham"), ("0", "1"))
+        pairs = (
+            ("yes", "no"),
+            ("true", "false"),
+            ("positive", "negative"),
+            ("good", "bad"),
+            ("left", "right"),
+            ("on", "off"),
+            ("spam", "ham"),
+            ("0", "1"),
+        )
         return draw.some(draw.pick(pairs), 2)
     if kind == "name":
         names = [topic.name for topic in library.topics] + [name for intent in library.intents for name in intent.names]

@@ -65,8 +65,24 @@ def fields(draw: Draw, library: Library) -> Skill:
     """Pick named fields out of a message, as JSON."""
     pools = {"person": PEOPLE, "place": PLACES, "day": DAYS, "item": ITEMS}
     chosen = draw.some(tuple(pools), draw.number(1, 3))
-    alias = {f: draw.pick({"person": ("person", "name", "who"), "place": ("place", "city", "where"), "day": ("day", "date", "when"), "item": ("item", "product", "thing")}[f]) for f in chosen}
-    frames = ("{person} needs the {item} in {place} by {day}", "on {day} {person} lost a {item} in {place}", "the {item} from {place} is for {person}, {day} please", "hello, {person} here, my {item} broke on {day}. I am in {place}", "{place}, {day}: one {item} for {person}")
+    alias = {
+        f: draw.pick(
+            {
+                "person": ("person", "name", "who"),
+                "place": ("place", "city", "where"),
+                "day": ("day", "date", "when"),
+                "item": ("item", "product", "thing"),
+            }[f]
+        )
+        for f in chosen
+    }
+    frames = (
+        "{person} needs the {item} in {place} by {day}",
+        "on {day} {person} lost a {item} in {place}",
+        "the {item} from {place} is for {person}, {day} please",
+        "hello, {person} here, my {item} broke on {day}. I am in {place}",
+        "{place}, {day}: one {item} for {person}",
+    )
     bare = len(chosen) == 1 and draw.chance(0.6)
 
     def pair(d: Draw) -> Pair:
@@ -77,7 +93,9 @@ def fields(draw: Draw, library: Library) -> Skill:
         return text, json.dumps({alias[f]: values[f] for f in chosen})
 
     wanted = ", ".join(alias[f] for f in chosen)
-    return draw.pick((f"Extract {wanted}.", f"Give {wanted} as JSON." if not bare else f"Which {wanted}?", f"Find the {wanted}.")), pair
+    return draw.pick(
+        (f"Extract {wanted}.", f"Give {wanted} as JSON." if not bare else f"Which {wanted}?", f"Find the {wanted}.")
+    ), pair
 
 
 def yes_or_no(draw: Draw, library: Library) -> Skill:
@@ -133,7 +151,12 @@ def sums(draw: Draw, library: Library) -> Skill:
 
     def pair(d: Draw) -> Pair:
         a, b = d.number(1, 20), d.number(1, 20)
-        answers = {"+": (f"{a} + {b}", a + b), "-": (f"{a + b} - {b}", a), "bigger": (f"{a} or {b}", max(a, b)), "next": (f"{a}, {a + 1}, {a + 2}", a + 3)}
+        answers = {
+            "+": (f"{a} + {b}", a + b),
+            "-": (f"{a + b} - {b}", a),
+            "bigger": (f"{a} or {b}", max(a, b)),
+            "next": (f"{a}, {a + 1}, {a + 2}", a + 3),
+        }
         question, answer = answers[operation]
         return question, str(answer)
 
@@ -157,7 +180,15 @@ def problems(draw: Draw, library: Library) -> Skill:
 
 
 FAMILIES: tuple[tuple[Callable[[Draw, Library], Skill], float], ...] = (
-    (reordering, 3), (lookup, 3), (fields, 4), (yes_or_no, 1), (first_sentence, 1), (gap, 1), (who, 1), (sums, 1), (code_words, 4),
+    (reordering, 3),
+    (lookup, 3),
+    (fields, 4),
+    (yes_or_no, 1),
+    (first_sentence, 1),
+    (gap, 1),
+    (who, 1),
+    (sums, 1),
+    (code_words, 4),
 )
 
 

@@ -6,11 +6,71 @@ from .classes import Classes, topic_sentence
 from .draw import Draw
 from .texts import Library
 
-GOOD = ("wonderful", "great", "lovely", "excellent", "delicious", "perfect", "brilliant", "fantastic", "charming", "superb", "amazing", "pleasant", "fresh", "friendly", "beautiful", "fun")
-BAD = ("terrible", "awful", "horrible", "disappointing", "dull", "poor", "bad", "ugly", "broken", "rude", "boring", "dirty", "useless", "nasty", "stale", "slow")
-REVIEWS = ("the {t} was {x}", "{x} {t}, really {y}", "such a {x} {t}", "I found the {t} {x} and {y}", "what a {x} {t}", "{x}!", "a {x} and {y} {t}", "honestly the {t} is {x}", "we thought it was {x}", "everything about the {t} felt {x}", "my {t} turned out {x}")
-YES = ("I like the {t}", "we enjoyed the {t} a lot", "I would buy the {t} again", "the {t} made me smile", "everyone loved the {t}", "best {t} ever")
-NO = ("I hate the {t}", "the {t} was a waste of money", "never buying that {t} again", "the {t} made me sad", "nobody liked the {t}", "worst {t} ever")
+GOOD = (
+    "wonderful",
+    "great",
+    "lovely",
+    "excellent",
+    "delicious",
+    "perfect",
+    "brilliant",
+    "fantastic",
+    "charming",
+    "superb",
+    "amazing",
+    "pleasant",
+    "fresh",
+    "friendly",
+    "beautiful",
+    "fun",
+)
+BAD = (
+    "terrible",
+    "awful",
+    "horrible",
+    "disappointing",
+    "dull",
+    "poor",
+    "bad",
+    "ugly",
+    "broken",
+    "rude",
+    "boring",
+    "dirty",
+    "useless",
+    "nasty",
+    "stale",
+    "slow",
+)
+REVIEWS = (
+    "the {t} was {x}",
+    "{x} {t}, really {y}",
+    "such a {x} {t}",
+    "I found the {t} {x} and {y}",
+    "what a {x} {t}",
+    "{x}!",
+    "a {x} and {y} {t}",
+    "honestly the {t} is {x}",
+    "we thought it was {x}",
+    "everything about the {t} felt {x}",
+    "my {t} turned out {x}",
+)
+YES = (
+    "I like the {t}",
+    "we enjoyed the {t} a lot",
+    "I would buy the {t} again",
+    "the {t} made me smile",
+    "everyone loved the {t}",
+    "best {t} ever",
+)
+NO = (
+    "I hate the {t}",
+    "the {t} was a waste of money",
+    "never buying that {t} again",
+    "the {t} made me sad",
+    "nobody liked the {t}",
+    "worst {t} ever",
+)
 
 
 def mood(draw: Draw, library: Library) -> Classes:
@@ -21,7 +81,11 @@ def mood(draw: Draw, library: Library) -> Classes:
         x, y = d.some((GOOD, BAD)[c], 2)
         return d.pick(REVIEWS).format(t=thing, x=x, y=y)
 
-    return Classes((("positive", "good", "happy", "great"), ("negative", "bad", "unhappy", "terrible")), text, draw.pick(("How does the writer feel?", "Is the review good or bad?", "")))
+    return Classes(
+        (("positive", "good", "happy", "great"), ("negative", "bad", "unhappy", "terrible")),
+        text,
+        draw.pick(("How does the writer feel?", "Is the review good or bad?", "")),
+    )
 
 
 def rewritten(draw: Draw, library: Library) -> Classes:
@@ -39,9 +103,13 @@ def rewritten(draw: Draw, library: Library) -> Classes:
 WAYS = {
     "plain": lambda d, s: s,
     "capitals": lambda d, s: s.upper(),
-    "question": lambda d, s: d.pick(("is it true that {}?", "did you know {}?", "really, {}?", "why is it that {}?")).format(s),
+    "question": lambda d, s: d.pick(
+        ("is it true that {}?", "did you know {}?", "really, {}?", "why is it that {}?")
+    ).format(s),
     "shout": lambda d, s: s + d.pick(("!!!", "!", "!!")),
-    "polite": lambda d, s: d.pick(("excuse me, {}, thank you", "would you kindly note: {}, please", "if I may, {}, many thanks")).format(s),
+    "polite": lambda d, s: d.pick(
+        ("excuse me, {}, thank you", "would you kindly note: {}, please", "if I may, {}, many thanks")
+    ).format(s),
     "rude": lambda d, s: d.pick(("hey idiot, {}", "shut up, {}", "you fool, {}")).format(s),
     "number": lambda d, s: f"{s} {d.number(10, 9999)}",
     "list": lambda d, s: "\n".join("- " + w for w in s.split()[-4:]),
@@ -52,7 +120,9 @@ WAYS = {
     "quoted": lambda d, s: f'"{s}"',
     "spaced": lambda d, s: " ".join(s.replace(" ", "")[:14]),
     "backwards": lambda d, s: " ".join(reversed(s.split())),
-    "future": lambda d, s: d.pick(("tomorrow I will say: {}", "next year we will see {}", "soon they are going to hear {}")).format(s),
+    "future": lambda d, s: d.pick(
+        ("tomorrow I will say: {}", "next year we will see {}", "soon they are going to hear {}")
+    ).format(s),
     "past": lambda d, s: d.pick(("yesterday I said: {}", "last year we saw {}", "long ago they heard {}")).format(s),
     "denial": lambda d, s: d.pick(("it is not so that {}", "I do not think {}", "never, {}", "no, {}")).format(s),
     "money": lambda d, s: f"{s} ${d.number(1, 900)}.{d.number(10, 99)}",

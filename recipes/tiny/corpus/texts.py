@@ -9,10 +9,77 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEXTS = Path(__file__).parent.parent / "texts"
-PEOPLE = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Ines", "Jack", "Kim", "Leo", "Maria", "Noah", "Olga", "Paul", "Rosa", "Sam", "Tina", "Victor", "Mr Brown", "Mrs Lee", "Dr Patel", "Jones")
+PEOPLE = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Hugo",
+    "Ines",
+    "Jack",
+    "Kim",
+    "Leo",
+    "Maria",
+    "Noah",
+    "Olga",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Victor",
+    "Mr Brown",
+    "Mrs Lee",
+    "Dr Patel",
+    "Jones",
+)
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "tomorrow", "today", "next week")
-PLACES = ("Paris", "London", "Rome", "Berlin", "Madrid", "Oslo", "Dublin", "Leeds", "Vienna", "Lisbon", "Prague", "Boston", "Chicago", "Kyoto", "Cairo", "Delhi")
-ITEMS = ("lamp", "kettle", "blender", "phone", "jacket", "bike", "table", "camera", "watch", "printer", "tent", "toaster", "backpack", "chair", "fan", "heater", "vacuum cleaner", "mattress", "radio", "mirror", "desk", "coffee machine", "shelf", "drill")
+PLACES = (
+    "Paris",
+    "London",
+    "Rome",
+    "Berlin",
+    "Madrid",
+    "Oslo",
+    "Dublin",
+    "Leeds",
+    "Vienna",
+    "Lisbon",
+    "Prague",
+    "Boston",
+    "Chicago",
+    "Kyoto",
+    "Cairo",
+    "Delhi",
+)
+ITEMS = (
+    "lamp",
+    "kettle",
+    "blender",
+    "phone",
+    "jacket",
+    "bike",
+    "table",
+    "camera",
+    "watch",
+    "printer",
+    "tent",
+    "toaster",
+    "backpack",
+    "chair",
+    "fan",
+    "heater",
+    "vacuum cleaner",
+    "mattress",
+    "radio",
+    "mirror",
+    "desk",
+    "coffee machine",
+    "shelf",
+    "drill",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +127,18 @@ def load(files: dict[str, Path], held_out: frozenset[str]) -> Library:
         _sentences(tuple(question for question, _ in problems)),
     )
     by_keyword = _index(sentences, held_out)
-    return Library(stories, plays, novel, problems, sentences, by_keyword, tuple(sorted(by_keyword, key=lambda word: -len(by_keyword[word]))), _topics(), _intents(), held_out)
+    return Library(
+        stories,
+        plays,
+        novel,
+        problems,
+        sentences,
+        by_keyword,
+        tuple(sorted(by_keyword, key=lambda word: -len(by_keyword[word]))),
+        _topics(),
+        _intents(),
+        held_out,
+    )
 
 
 def _stories(text: str) -> tuple[str, ...]:
@@ -118,7 +196,9 @@ def _topics() -> tuple[Topic, ...]:
     topics = []
     for line in _rows("topics.txt"):
         name, things, actions = (part.strip() for part in line.split("|"))
-        topics.append(Topic(name, tuple(w.strip() for w in things.split(",")), tuple(w.strip() for w in actions.split(","))))
+        topics.append(
+            Topic(name, tuple(w.strip() for w in things.split(",")), tuple(w.strip() for w in actions.split(",")))
+        )
     return tuple(topics)
 
 

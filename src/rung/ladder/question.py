@@ -72,15 +72,21 @@ class Question:
                 mend="choose a goal between the two ends",
             )
         if not 0.0 < self.margin < math.inf:
-            raise RungError(f"the margin {self.margin} is not above 0", where="margin")
+            raise RungError(f"the margin {self.margin} is not above 0", where="margin", mend="choose one above 0")
         if self.validation.count < 2:
-            raise RungError(f"{self.validation.count} validation items show no scatter", where="validation split")
+            raise RungError(
+                f"{self.validation.count} validation items show no scatter",
+                where="validation split",
+                mend="add examples",
+            )
         if self.validation.scheme.groups is not None and len(set(self.validation.scheme.groups)) < 2:
             raise RungError("one group shows no scatter", where="validation split", mend="add examples of other groups")
         _check_carries(self.kind, self.test, "test split")
         for name, guard in self.guards.items():
             if not 0.0 < guard.margin < math.inf:
-                raise RungError(f"the margin {guard.margin} is not above 0", where=f"guard {name}")
+                raise RungError(
+                    f"the margin {guard.margin} is not above 0", where=f"guard {name}", mend="choose one above 0"
+                )
             _check_carries(guard.kind, guard.sample, f"guard {name}")
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from rung.ladder.record import Report, RungEntry
-from rung.ladder.report_text import COLOURS, lines, terminal_table
+from rung.ladder.report.text import COLOURS, lines, terminal_table
 from rung.page import quantities as q
 
 if TYPE_CHECKING:

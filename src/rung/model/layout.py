@@ -18,7 +18,7 @@ from rung.types import Message
 
 Shot = tuple[tuple[Message, ...], str]
 
-PROBE = "\u00a7answer\u00a7"
+ASKED, PROBE = "\u00a7question\u00a7", "\u00a7answer\u00a7"
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,14 @@ class Layout:
     def answer(self, text: str, *, end: bool = False) -> list[int]:
         """Token ids of an answer as it continues a prompt; with `end`, closed by the end mark.
 
-        The ids are those of `enc(prompt + answer)` after `enc(prompt)`, found once on the prompt's last characters.
+        The ids are those of `enc(prompt + answer)` after `enc(prompt)`, found on the prompt's last characters. Where the
+        tokenizer joins the two at their boundary, the answer is encoded as a text of its own.
         """
-        if self.style == "plain":
-            stem = "Answer:"
-            before, after = self._bare(stem), self._bare(f"{stem} {text}")
-        elif self.style == "chat":
+        stem, gap = self._boundary
+        before, after = self._bare(stem) if stem else [], self._bare(f"{stem}{gap}{text}")
+        if after[: len(before)] != before:
             before, after = [], self._bare(text)
-        else:
-            before, after = [], self._bare(text)
-        if after[: len(before)] != before or len(after) == len(before):
+        if len(after) == len(before):
             raise RungError(
                 f"the tokenizer gives no tokens of its own to {text!r}", where="answer", mend="use another label word"
             )
@@ -89,11 +87,10 @@ class Layout:
     def end(self) -> list[int]:
         """Token ids that close an answer: the template's own mark, else the tokenizer's end of sequence."""
         if self.style == "chat":
-            closing = self._chat_closing()
-            ids = self._bare(closing) if closing else []
-            special = set(self.tokenizer.all_special_ids)
-            if ids and ids[0] in special:
-                return ids[:1]
+            closing, special = self._chat_closing(), set(self.tokenizer.all_special_ids)
+            marks = [token for token in (self._bare(closing) if closing else []) if token in special]
+            if marks:
+                return marks[:1]
         eos = self.tokenizer.eos_token_id
         return [] if eos is None else [int(eos)]
 
@@ -113,12 +110,19 @@ class Layout:
         return full[len(full) - after :] if after > 0 else []
 
     def _turns(self, instruction: str, shots: Sequence[Shot], messages: Sequence[Message]) -> list[dict[str, str]]:
-        turns = [{"role": "system", "content": instruction}] if instruction else []
+        """One system turn at the most, at the start: templates refuse others or drop them without a word."""
+        own = [m.content for m in messages if m.role == "system"]
+        system = [text for text in (instruction, *own) if text]
+        turns = []
         for inputs, answer in shots:
-            turns += [{"role": m.role, "content": m.content} for m in inputs]
+            turns += _opened(
+                _spoken(inputs), [m.content for m in inputs if m.role == "system" and m.content not in own]
+            )
             turns.append({"role": "assistant", "content": answer})
-        turns += [{"role": m.role, "content": m.content} for m in messages]
-        return turns if self._has_system else _without_system(turns)
+        turns += _spoken(messages)
+        if self._has_system and system:
+            return [{"role": "system", "content": "\n\n".join(system)}, *turns]
+        return _opened(turns, system)
 
     @cached_property
     def _has_system(self) -> bool:
@@ -141,6 +145,24 @@ class Layout:
         whole = self._chat(turns, answer=False)
         return whole.partition(PROBE)[2]
 
+    @cached_property
+    def _boundary(self) -> tuple[str, str]:
+        """The text that every prompt ends in, and the space between it and the answer.
+
+        Of a template, the space is what a finished conversation writes there (Llama 2: one blank); more than space, such
+        as an empty thought, is left to the model.
+        """
+        if self.style == "plain":
+            return "Answer:", " "
+        if self.style == "seq2seq":
+            return "", ""
+        asked = {"role": "user", "content": ASKED}
+        stem = self._chat([asked]).rpartition(ASKED)[2]
+        whole = self._chat([asked, {"role": "assistant", "content": PROBE}], answer=False)
+        between = whole.rpartition(ASKED)[2].partition(PROBE)[0]
+        gap = between.removeprefix(stem) if between.startswith(stem) else ""
+        return stem, "" if gap.strip() else gap
+
 
 def _plain_input(messages: Sequence[Message]) -> str:
     if len(messages) == 1:
@@ -148,10 +170,16 @@ def _plain_input(messages: Sequence[Message]) -> str:
     return "\n".join(f"{m.role.capitalize()}: {m.content}" for m in messages)
 
 
-def _without_system(turns: list[dict[str, str]]) -> list[dict[str, str]]:
-    """For templates that know no system role: its words open the first user turn."""
-    system = [turn["content"] for turn in turns if turn["role"] == "system"]
-    rest = [dict(turn) for turn in turns if turn["role"] != "system"]
-    if system and rest:
-        rest[0]["content"] = "\n\n".join([*system, rest[0]["content"]])
-    return rest
+def _spoken(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": m.role, "content": m.content} for m in messages if m.role != "system"]
+
+
+def _opened(turns: list[dict[str, str]], words: Sequence[str]) -> list[dict[str, str]]:
+    """`turns` with the words of a system in front of the first user's own."""
+    if not words:
+        return turns
+    at = next((number for number, turn in enumerate(turns) if turn["role"] == "user"), None)
+    if at is None:
+        return [{"role": "user", "content": "\n\n".join(words)}, *turns]
+    opened = {"role": "user", "content": "\n\n".join([*words, turns[at]["content"]])}
+    return [*turns[:at], opened, *turns[at + 1 :]]

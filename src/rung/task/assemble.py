@@ -106,7 +106,9 @@ def _read_tables(work: _Assembly) -> dict[str, list[Row]]:
         found = {name: [replace(row, line=n) for n, row in enumerate(rows, 1)] for name, rows in found.items()}
     for name, rows in found.items():
         if not rows:
-            raise work.refuse(f"the split {name} has no rows", "source")
+            raise work.refuse(
+                f"the split {name} has no rows", "source", mend="give it rows, or drop it from the source"
+            )
     return found
 
 
@@ -140,7 +142,11 @@ def _check_set_aside(work: _Assembly, aside: Sequence[SetAside], count: int) -> 
     allowed = work.spec.allow_set_aside
     if len(aside) == count or share > allowed:
         need = math.ceil(share * 1000) / 1000
-        mend = "" if len(aside) == count else f"mend the rows, or allow it with allow_set_aside: {need:g}"
+        mend = (
+            "check input and target, or mend the rows"
+            if len(aside) == count
+            else f"mend the rows, or allow it with allow_set_aside: {need:g}"
+        )
         raise work.refuse(said, mend=mend)
     work.warnings.append(said)
 
@@ -150,7 +156,7 @@ def _check_targets(work: _Assembly, tables: Mapping[str, Finished]) -> None:
     examples = [example for table in tables.values() for example in table.examples]
     if "all" in tables and len(examples) < 3:
         rows = f"{len(examples)} row{'s' if len(examples) > 1 else ''}"
-        raise work.refuse(f"holds {rows}; train, validation and test need one each", "source")
+        raise work.refuse(f"holds {rows}", "source", mend="train, validation and test need one each")
     if work.spec.kind == "choose":
         return
     targets = Counter(example.target for example in examples)
@@ -175,7 +181,9 @@ def _split(work: _Assembly, tables: Mapping[str, Finished]) -> Splits:
             raise work.refuse(f"{name} is given by the source and sized here too", "split", name, mend="keep one")
     for name, table in tables.items():
         if not table.examples:
-            raise work.refuse(f"the split {name} has no usable rows", "source", name)
+            raise work.refuse(
+                f"the split {name} has no usable rows", "source", name, mend="see which rows are set aside"
+            )
     given: dict[SplitName, tuple[Example, ...]] = {
         name: tables[name].examples if name in tables else () for name in SPLITS
     }  # fmt: skip
@@ -230,7 +238,11 @@ def _divide(
     counts = {name: max(round(size * count), 1) if isinstance(size, float) else size for name, size in sizes.items()}
     if sum(counts.values()) + ("train" not in counts) > count:
         told = ", ".join(f"{name} {number}" for name, number in counts.items())
-        raise work.refuse(f"{count} usable rows are too few for {told} and a row of train", "split")
+        raise work.refuse(
+            f"{count} usable rows are too few for {told} and a row of train",
+            "split",
+            mend="ask for fewer, or give more",
+        )
     examples = table.examples
     stratify = split.stratify if split.stratify is not None else work.spec.kind == "classify"
     if stratify is True and work.spec.kind != "classify":

@@ -50,7 +50,11 @@ def _header(cells: list[str], where: str) -> tuple[str, ...]:
     columns = tuple(cell.strip() for cell in cells)
     for column in columns:
         if columns.count(column) > 1:
-            raise RungError(f"the column {column or 'without a name'} is there twice", where=where)
+            raise RungError(
+                f"the column {column or 'without a name'} is there twice",
+                where=where,
+                mend="give each column a name of its own",
+            )
     return columns
 
 
@@ -65,7 +69,11 @@ def _quoted(text: str, file: str, delimiter: str) -> Iterator[tuple[int, list[st
                 yield start, cells
             start = reader.line_num + 1
     except csv.Error as error:
-        raise RungError(f"is not CSV: {error} in the record that begins here", where=f"{file}:{start}") from None
+        raise RungError(
+            f"is not CSV: {error} in the record that begins here",
+            where=f"{file}:{start}",
+            mend="write a quote inside quotes twice, or set data.quotes: false",
+        ) from None
     finally:
         csv.field_size_limit(before)
 

@@ -66,11 +66,12 @@ def parse_yaml(text: str, source: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}" if mark else source
-        raise RungError(f"is not YAML: {error.problem or error.context}", where=where) from None
+        mend = "mend the line, or quote a text that holds : { [ # or &"
+        raise RungError(f"is not YAML: {error.problem or error.context}", where=where, mend=mend) from None
     except RecursionError:
-        raise RungError("is nested too deeply", where=source) from None
+        raise RungError("is nested too deeply", where=source, mend="write plain keys and values") from None
     except yaml.YAMLError as error:
-        raise RungError(f"is not YAML: {error}", where=source) from None
+        raise RungError(f"is not YAML: {error}", where=source, mend="write plain keys and values") from None
     if node is None:
         raise RungError("the file is empty", where=source, mend="it needs at least name, kind and data")
     reader = _Reader(source)
@@ -108,9 +109,9 @@ class _Reader:
         self.lines.setdefault(at, line)
         where = f"{self.source}:{line}"
         if id(node) in above:
-            raise RungError("an alias holds itself", where=where)
+            raise RungError("an alias holds itself", where=where, mend="write the values out")
         if len(self.lines) > _MOST_NODES:
-            raise RungError(f"holds more than {_MOST_NODES:,} values", where=where)
+            raise RungError(f"holds more than {_MOST_NODES:,} values", where=where, mend="keep the rows in a data file")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, at, (*above, id(node)))
         if isinstance(node, yaml.SequenceNode):
@@ -126,10 +127,11 @@ class _Reader:
         for key, inner in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise RungError("a key must be one word", where=f"{self.source}:{line}")
+                raise RungError("a key must be one word", where=f"{self.source}:{line}", mend="write key: value")
             if key.value in found:
                 first = self.lines[(*at, key.value)]
-                raise RungError(f"{key.value} is said twice (first on line {first})", where=f"{self.source}:{line}")
+                where = f"{self.source}:{line}"
+                raise RungError(f"{key.value} is said twice (first on line {first})", where=where, mend="keep one")
             self.lines[(*at, key.value)] = line
             found[key.value] = self.value(inner, (*at, key.value), above)
         return found
@@ -155,7 +157,7 @@ class Section:
         self._document = document
         self._at = at
         if not isinstance(value, Mapping):
-            raise self.refuse(f"must be a mapping of keys, not {show(value)}")
+            raise self.refuse(f"must be a mapping of keys, not {show(value)}", mend="write key: value lines below it")
         self._value: Mapping[str, Any] = value
 
     def __iter__(self) -> Iterator[str]:
@@ -192,7 +194,7 @@ class Section:
         """The scalar at `below` as it was written: `yes`, `007` and `1.0` stay what they are."""
         at = (*self._at, *below)
         if at not in self._document.written:
-            raise self.refuse("must be one word or line of text", *below)
+            raise self.refuse("must be one word or line of text", *below, mend="quote it, or write one value")
         return self._document.written[at]
 
     def text(self, key: str) -> str | None:
@@ -201,7 +203,7 @@ class Section:
             return None
         found = self.word(key)
         if not found.strip():
-            raise self.refuse("is empty", key)
+            raise self.refuse("is empty", key, mend="fill it, or drop the key")
         return found
 
     def texts(self, key: str, blank: bool = False) -> tuple[str, ...]:
@@ -210,10 +212,10 @@ class Section:
             return ()
         value = self.get(key)
         if isinstance(value, list) and not value:
-            raise self.refuse("is an empty list", key)
+            raise self.refuse("is an empty list", key, mend="fill it, or drop the key")
         found = tuple(self.word(key, i) for i in range(len(value))) if isinstance(value, list) else (self.word(key),)
         if not all(text if blank else text.strip() for text in found):
-            raise self.refuse("holds an empty text", key)
+            raise self.refuse("holds an empty text", key, mend="fill it, or drop it")
         return found
 
     def one_of(self, key: str, known: Sequence[str]) -> str | None:
@@ -233,23 +235,25 @@ class Section:
         for step in below:
             value = value[step]  # type: ignore[index]
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self.refuse(f"must be a number, not {show(value)}", *below)
+            raise self.refuse(f"must be a number, not {show(value)}", *below, mend=f"give {_span(low, high)}")
         if not low <= value <= high:
-            raise self.refuse(f"{value:g} is outside {_span(low, high)}", *below)
+            raise self.refuse(f"{value:g} is outside {_span(low, high)}", *below, mend="choose one within")
         return float(value)
 
     def whole(self, key: str, low: int = 0, high: float = math.inf) -> int | None:
         """A whole number from `low` to `high`, or None where the key is absent."""
         found = self.number(key, low, high)
         if found is not None and found != int(found):
-            raise self.refuse(f"must be a whole number, not {show(self.get(key))}", key)
+            raise self.refuse(
+                f"must be a whole number, not {show(self.get(key))}", key, mend=f"give {_span(low, high)}"
+            )
         return None if found is None else int(self.get(key))
 
     def flag(self, key: str) -> bool | None:
         """true or false, or None where the key is absent."""
         value = self.get(key)
         if value is not None and not isinstance(value, bool):
-            raise self.refuse(f"must be true or false, not {show(value)}", key)
+            raise self.refuse(f"must be true or false, not {show(value)}", key, mend="write true or false")
         return value
 
     def section(self, *below: str | int) -> Section:
@@ -262,7 +266,7 @@ class Section:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise self.refuse(f"must be a list, not {show(value)}", key)
+            raise self.refuse(f"must be a list, not {show(value)}", key, mend="write [a, b], or a line with - for each")
         return value
 
     def path(self, folder: Path, *below: str | int) -> Path:
@@ -284,7 +288,7 @@ class Section:
         except UnicodeEncodeError:
             filled = "\0"
         if "\0" in filled:
-            raise self.refuse("holds a character that no path has", *below)
+            raise self.refuse("holds a character that no path has", *below, mend="write the path anew")
         return filled
 
 
@@ -300,5 +304,5 @@ def show(value: Any, most: int = 60) -> str:
 
 def _span(low: float, high: float) -> str:
     if high == math.inf:
-        return f"{low:g} and up"
+        return f"{low:g} and up" if low != -math.inf else "a number, such as 0.8"
     return f"{low:g} to {high:g}" if low != -math.inf else f"up to {high:g}"

@@ -248,7 +248,11 @@ def _guess_target(draft: _Draft) -> str:
     filled = [n for n, column in columns.items() if column.texts]
     if len(filled) < 2:
         where = draft.rows[0].file
-        raise RungError(f"has one column with text ({', '.join(filled)}), no input and target", where=where)
+        raise RungError(
+            f"has one column with text ({', '.join(filled)}), no input and target",
+            where=where,
+            mend="give a column of inputs and one of answers",
+        )
     classes = [n for n in classes if columns[n].filled == 1] or classes
     chosen = min(classes, key=lambda n: len(columns[n].counts)) if classes else filled[-1]
     looks = "the column with fewest values" if classes else "the last column"
@@ -275,7 +279,11 @@ def _guess_input(draft: _Draft, exclude: Sequence[str] = ()) -> None:
         draft.data.insert(1, ("input", draft.input, "a template: both columns go in"))
         return
     if not free:
-        raise RungError(f"has no column for the input beside {draft.target}", where=draft.rows[0].file)
+        raise RungError(
+            f"has no column for the input beside {draft.target}",
+            where=draft.rows[0].file,
+            mend="give a column of texts",
+        )
     named = by_name(columns, _INPUT_NAMES, free)
     longest = max(free, key=lambda n: columns[n].words)
     draft.input = named or longest

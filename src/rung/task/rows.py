@@ -117,7 +117,11 @@ def _lay_out(spec: TaskSpec, file: str, columns: Collection[str], everywhere: Ma
         source = read(data.input, "input")
         present = [text for text in data.target if len(data.target) == 1 or _is_here(text, columns, everywhere)]
         if not present:
-            raise data.section.refuse(f"{file} has none of the columns {', '.join(data.target)}", "target")
+            raise data.section.refuse(
+                f"{file} has none of the columns {', '.join(data.target)}",
+                "target",
+                mend=f"the columns are {show(', '.join(columns), 200)}",
+            )
         target = [read(text, "target") for text in present]
     return Layout(
         data, shape, source, tuple(target or ()), data.choices, stratum,

@@ -67,7 +67,7 @@ def read_source(
     try:
         files = _files(path, source)
     except OSError as error:
-        raise RungError(f"cannot be looked up: {error.strerror}", where=show(source)) from None
+        raise RungError(f"cannot be looked up: {error.strerror}", where=show(source), mend="check the path") from None
     found: Members = {}
     for file in files:
         members = cache.get(file) if cache is not None else None
@@ -105,13 +105,13 @@ def _files(path: Path, source: str) -> list[Path]:
         root = Path(path.anchor)
         found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
         if not found:
-            raise RungError("no file has such a name", where=source)
+            raise RungError("no file has such a name", where=source, mend="check the pattern and the folder")
         return found
     siblings = [file.name for file in path.parent.iterdir() if file.is_file()] if path.parent.is_dir() else []
     if not path.parent.is_dir():
-        raise RungError(f"there is no folder {path.parent}", where=source)
+        raise RungError(f"there is no folder {path.parent}", where=source, mend="paths are relative to the task file")
     close = nearest(path.name, siblings)
-    raise RungError("there is no such file", where=source, mend=close if close.startswith("did") else "")
+    raise RungError("there is no such file", where=source, mend=close if close.startswith("did") else "check the path")
 
 
 def _is_saved_dataset(path: Path) -> bool:
@@ -140,7 +140,7 @@ def _read(file: Path, shown: str, reading: Reading, in_folder: bool) -> Members:
         mend = f"Rung reads {', '.join(_SUFFIXES)} (and .gz); for delimited text under another name set data.delimiter"
         raise RungError(f"cannot tell the format from the name {file.name}", where=shown, mend=mend)
     if not any(members.values()):
-        raise RungError("holds no rows", where=shown)
+        raise RungError("holds no rows", where=shown, mend="give a file with rows")
     if in_folder and list(members) == [""]:  # a folder of train.csv, test.csv: the file's name is the split's
         members = {SPLIT_NAMES.get(file.name.split(".")[0].lower(), ""): members[""]}
     return members
@@ -160,12 +160,14 @@ def _text(file: Path, shown: str) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise RungError(f"cannot be read: {error.strerror}", where=shown) from None
+        raise RungError(
+            f"cannot be read: {error.strerror}", where=shown, mend="check the path and its rights"
+        ) from None
     if file.name.endswith(".gz"):
         try:
             data = gzip.decompress(data)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise RungError(f"is not a whole gzip file: {error}", where=shown) from None
+            raise RungError(f"is not a whole gzip file: {error}", where=shown, mend="fetch or pack it again") from None
     for magic, name in _MAGIC.items():
         if data.startswith(magic):
             raise RungError(f"is named {_suffix(file)} but holds {name}", where=shown, mend="give it its right name")
@@ -176,7 +178,7 @@ def _text(file: Path, shown: str) -> str:
         mend = "convert it, for example: iconv -f latin1 -t utf-8"
         raise RungError("is not UTF-8", where=f"{shown}:{line}", mend=mend) from None
     if not text.strip():
-        raise RungError("the file is empty", where=shown)
+        raise RungError("the file is empty", where=shown, mend="give a file with rows")
     return text
 
 
@@ -188,10 +190,12 @@ def _json_lines(text: str, shown: str) -> list[Row]:
         try:
             value = json.loads(record)
         except json.JSONDecodeError as error:
-            mend = "name the file .json if it holds one list" if line == 1 and record.strip() in "[{" else ""
+            mend = (
+                "name the file .json if it holds one list" if line == 1 and record.strip() in "[{" else "mend the line"
+            )
             raise RungError(f"is not JSON: {error.msg}", where=f"{shown}:{line}", mend=mend) from None
         except (ValueError, RecursionError) as error:
-            raise RungError(f"cannot be read as JSON: {error}", where=f"{shown}:{line}") from None
+            raise RungError(f"cannot be read as JSON: {error}", where=f"{shown}:{line}", mend="mend the line") from None
         rows.append(Row(_record(value, f"{shown}:{line}"), shown, line))
     return rows
 
@@ -200,10 +204,10 @@ def _json(text: str, shown: str) -> Members:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        mend = "name the file .jsonl if each line is a row" if error.msg == "Extra data" else ""
+        mend = "name the file .jsonl if each line is a row" if error.msg == "Extra data" else "mend the line"
         raise RungError(f"is not JSON: {error.msg}", where=f"{shown}:{error.lineno}", mend=mend) from None
     except (ValueError, RecursionError) as error:
-        raise RungError(f"cannot be read as JSON: {error}", where=shown) from None
+        raise RungError(f"cannot be read as JSON: {error}", where=shown, mend="write a list of objects") from None
     if isinstance(value, list):
         return {"": _records(value, shown)}
     if isinstance(value, Mapping):
@@ -233,7 +237,9 @@ def _parquet(file: Path, shown: str) -> list[Row]:
     try:
         records = pq.read_table(file).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise RungError(f"is not a Parquet file: {error}", where=shown) from None
+        raise RungError(
+            f"is not a Parquet file: {error}", where=shown, mend="give it its right name, or write it again"
+        ) from None
     return _numbered(records, shown)
 
 
@@ -247,7 +253,9 @@ def _saved(folder: Path, shown: str) -> Members:
     try:
         found = load_from_disk(str(folder))
     except (OSError, ValueError, KeyError) as error:
-        raise RungError(f"is not a saved dataset: {error}", where=shown) from None
+        raise RungError(
+            f"is not a saved dataset: {error}", where=shown, mend="save it again with save_to_disk"
+        ) from None
     if isinstance(found, DatasetDict):
         return {str(name): _numbered(part, f"{shown}#{name}") for name, part in found.items()}
     return {"": _numbered(found, shown)}

@@ -159,7 +159,7 @@ def _data(data: Section, kind: TaskKind) -> DataSpec:
         raise data.refuse(f"choices belong to kind choose, not {kind}", "choices", mend="for classify, write labels")
     columns = data.texts("columns")
     if len(set(columns)) < len(columns):
-        raise data.refuse("names a column twice", "columns")
+        raise data.refuse("names a column twice", "columns", mend="name each once")
     header = data.flag("header")
     if columns and header:
         raise data.refuse("columns names the columns of a file without a header", "columns", mend="drop header: true")
@@ -212,7 +212,9 @@ def _split(data: Section) -> tuple[SplitSpec, str | None]:
         if size is None:
             continue
         if size == 0 or (size > 1 and size != int(size)):
-            raise split.refuse(f"{size:g} is neither a share below 1 nor a count of rows", name)
+            raise split.refuse(
+                f"{size:g} is neither a share below 1 nor a count of rows", name, mend="write 0.15, or 200"
+            )
         sizes[name] = split.get(name) if isinstance(split.get(name), int) else size
     shares = sum(size for size in sizes.values() if isinstance(size, float))
     if shares > 1 + 1e-9:
@@ -228,7 +230,7 @@ def _labels(root: Section, kind: TaskKind) -> Mapping[str, str]:
     if not root.has("labels"):
         return {}
     if kind != "classify":
-        raise root.refuse(f"labels belong to kind classify, not {kind}", "labels")
+        raise root.refuse(f"labels belong to kind classify, not {kind}", "labels", mend="drop the key")
     value = root.get("labels")
     if isinstance(value, Mapping):
         section = root.section("labels")
@@ -238,9 +240,9 @@ def _labels(root: Section, kind: TaskKind) -> Mapping[str, str]:
         found = dict.fromkeys(names, "")
         if len(found) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise root.refuse(f"the label {twice} is said twice", "labels")
+            raise root.refuse(f"the label {twice} is said twice", "labels", mend="keep one")
     if len(found) < 2:
-        raise root.refuse("a classification needs two labels or more", "labels")
+        raise root.refuse("a classification needs two labels or more", "labels", mend="name them all, or drop the key")
     return found
 
 
@@ -265,7 +267,11 @@ def _metric_and_goal(root: Section, kind: TaskKind, has_schema: bool) -> tuple[s
     goal = root.section("goal").number_at(metric)
     low, high = sorted((METRICS[metric].worst, METRICS[metric].best))
     if not low <= goal <= high:
-        mend = f"did you mean {goal / 100:g}?" if high == 1 and 1 < goal <= 100 else ""
+        mend = (
+            f"did you mean {goal / 100:g}?"
+            if high == 1 and 1 < goal <= 100
+            else f"choose one between {low:g} and {high:g}"
+        )
         raise root.refuse(f"{goal:g} is outside the range of {metric}, {low:g} to {high:g}", "goal", metric, mend=mend)
     return metric, goal
 
@@ -295,20 +301,26 @@ def _schema(root: Section, folder: Path, kind: TaskKind) -> Mapping[str, Any] | 
     if not root.has("schema"):
         return None
     if kind != "generate":
-        raise root.refuse(f"schema belongs to kind generate, not {kind}", "schema")
+        raise root.refuse(f"schema belongs to kind generate, not {kind}", "schema", mend="drop the key")
     value = root.get("schema")
     if not isinstance(value, Mapping):
         path = root.path(folder, "schema")
         try:
             value = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
-            raise root.refuse(f"cannot read {path}: {_reason(error)}", "schema") from None
+            raise root.refuse(
+                f"cannot read {path}: {_reason(error)}", "schema", mend="name a JSON file, or write the schema here"
+            ) from None
         except json.JSONDecodeError as error:
-            raise root.refuse(f"{path.name}:{error.lineno} is not JSON: {error.msg}", "schema") from None
+            raise root.refuse(
+                f"{path.name}:{error.lineno} is not JSON: {error.msg}", "schema", mend="mend the line"
+            ) from None
         except (ValueError, RecursionError) as error:
-            raise root.refuse(f"{path.name} cannot be read as JSON: {error}", "schema") from None
+            raise root.refuse(
+                f"{path.name} cannot be read as JSON: {error}", "schema", mend="write a JSON object"
+            ) from None
     if not isinstance(value, Mapping):
-        raise root.refuse("a JSON schema is a mapping", "schema")
+        raise root.refuse("a JSON schema is a mapping", "schema", mend="write {type: object, …}")
     _check_plain(root, value, "schema")
     from jsonschema.exceptions import SchemaError
     from jsonschema.validators import validator_for
@@ -320,9 +332,9 @@ def _schema(root: Section, folder: Path, kind: TaskKind) -> Mapping[str, Any] | 
         validator.check_schema(dict(value))
         list(validator(value, registry=Registry()).iter_errors({}))  # finds references that lead nowhere
     except SchemaError as error:
-        raise root.refuse(f"is not a JSON schema: {error.message}", "schema") from None
+        raise root.refuse(f"is not a JSON schema: {error.message}", "schema", mend="see json-schema.org") from None
     except (Unresolvable, re.error) as error:
-        raise root.refuse(f"is not a usable JSON schema: {error}", "schema") from None
+        raise root.refuse(f"is not a usable JSON schema: {error}", "schema", mend="see json-schema.org") from None
     return value
 
 
@@ -331,7 +343,7 @@ def _check_plain(root: Section, value: Any, *below: str | int) -> None:
     try:
         json.dumps(value)
     except (TypeError, ValueError) as error:
-        raise root.refuse(f"cannot be written as JSON: {error}", *below) from None
+        raise root.refuse(f"cannot be written as JSON: {error}", *below, mend="give plain values") from None
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
@@ -342,7 +354,7 @@ def _guards(root: Section, folder: Path) -> tuple[Guard, ...]:
     found = []
     for index, entry in enumerate(root.items("guards")):
         if not isinstance(entry, Mapping):
-            raise root.refuse(f"must be {{task: FILE}}, not {show(entry)}", "guards", index)
+            raise root.refuse(f"must be {{task: FILE}}, not {show(entry)}", "guards", index, mend="write - task: FILE")
         guard = root.section("guards", index)
         guard.only(("task", "margin"))
         if not guard.has("task"):
@@ -351,7 +363,9 @@ def _guards(root: Section, folder: Path) -> tuple[Guard, ...]:
         try:
             path.read_bytes()
         except OSError as error:
-            raise guard.refuse(f"there is no task file {show(path)}: {error.strerror}", "task") from None
+            raise guard.refuse(
+                f"there is no task file {path}: {error.strerror}", "task", mend="paths are relative to the task file"
+            ) from None
         found.append(Guard(path, _or(guard.number("margin", 0), 0.02)))
     return tuple(found)
 
@@ -394,7 +408,7 @@ def _sampling(root: Section) -> tuple[Sampling, int | None]:
     default = Sampling()
     top_p = _or(section.number("top_p", 0, 1), default.top_p)
     if top_p == 0:
-        raise section.refuse("must be above 0", "top_p")
+        raise section.refuse("must be above 0", "top_p", mend="1 switches it off")
     sampling = Sampling(
         temperature=_or(section.number("temperature", 0), default.temperature), top_p=top_p,
         top_k=section.whole("top_k") or 0, seed=section.whole("seed") or 0, stop=section.texts("stop", blank=True),
@@ -415,7 +429,13 @@ def _rungs(root: Section) -> tuple[RungRequest, ...] | None:
             raise root.refuse("must be a name, or one name with its fields", "rungs", index, mend="{lora: {rank: 8}}")
         ((name, fields),) = entry.items()
         if fields is not None and not isinstance(fields, Mapping):
-            raise root.refuse(f"the fields of {name} must be a mapping, not {show(fields)}", "rungs", index, name)
+            raise root.refuse(
+                f"the fields of {name} must be a mapping, not {show(fields)}",
+                "rungs",
+                index,
+                name,
+                mend="write {name: {field: value}}",
+            )
         _check_plain(root, fields, "rungs", index, name)
         found.append(RungRequest(name, dict(fields or {}), where))
     if not found:

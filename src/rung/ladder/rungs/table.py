@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from rung.ladder.rungs.prompting import FewShot, OneShot, ZeroShot
 from rung.ladder.rungs.tuning import Full, Lora, SoftPrompt
 from rung.model.load import ModelKind
 from rung.task import RungRequest
+from rung.task.document import show
 
 RUNGS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -51,13 +53,31 @@ def make_rung(request: RungRequest) -> Rung:
             mend = nearest(key, known) if known else f"{request.name} has no fields"
             raise RungError(f"unknown field {key} of {request.name}", where=where, mend=mend)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in request.fields.items()}
+    for part in fields(made):
+        if part.name in settings and (wanted := _misfit(settings[part.name], part.default)):
+            said = show(request.fields[part.name])
+            raise RungError(f"{part.name} of {request.name} is {said}", where=where, mend=f"give {wanted}")
     try:
         rung: Rung = made(**settings)
-    except TypeError as error:
-        raise RungError(f"wrong type in the fields of {request.name}: {error}", where=where) from error
     except RungError as error:
         raise RungError(f"{error.where}: {error.what}", where=where, mend=error.mend) from error
     return rung
+
+
+def _misfit(value: Any, default: Any) -> str:
+    """What a field wants, by its default, where `value` is something else; else nothing.
+
+    >>> _misfit(2, 4), _misfit(2.5, 4), _misfit((1, 2), (0.1,)), _misfit("all", 4)
+    ('', 'a whole number', '', 'a whole number')
+    """
+    several = isinstance(default, tuple)
+    kind = type(default[0] if several else default)
+    allowed = (int, float) if kind is float else (kind,)
+    words = {int: "a whole number", float: "a number", str: "a word"}
+    values = value if isinstance(value, tuple) and several else (value,)
+    fits = all(isinstance(one, allowed) and not isinstance(one, bool) for one in values)
+    finite = fits and all(math.isfinite(one) for one in values if isinstance(one, float))
+    return "" if values and finite else words[kind] + (", or a list of such" if several else "")
 
 
 def ladder_of(requests: Sequence[RungRequest] | None, kind: ModelKind) -> tuple[Rung, ...]:
@@ -70,7 +90,8 @@ def ladder_of(requests: Sequence[RungRequest] | None, kind: ModelKind) -> tuple[
     labels = [rung.label for rung in rungs]
     for label in labels:
         if labels.count(label) > 1:
-            raise RungError(f"two rungs are {label}", where="rungs", mend="name each once")
+            places = [one.where for one in requests or () if make_rung(one).label == label]
+            raise RungError(f"two rungs are {label}", where=places[-1] or "rungs", mend="name each once")
     return rungs
 
 

@@ -7,7 +7,7 @@ score on validation, and saves what moved in standard Hugging Face form. Encoder
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ from rung.system.prompted import Prompted
 from rung.task import Task
 from rung.train.answers import base_of
 from rung.train.loop import fit
-from rung.train.search import Search, budgets, grid, halve
+from rung.train.search import budgets, grid, halve
 from rung.train.settings import FitResult, TrainExample, TrainSettings
 from rung.train.trainer import low_precision
 from rung.types import System
@@ -121,27 +121,13 @@ class Lora:
         """Search, then keep the best setting at its best checkpoint."""
         if body.model.kind == "encoder":
             return encoding.train(body, task, desk, self._settings(), self.epochs, self.batch_size, self._adapter(desk))
-        wording = best_wording(body, task, desk)
         add = self._adapter(desk)
-
-        def job(settings: Mapping[str, Any]) -> _Job:
-            module = add(_fresh(body), settings)
-            plan = TrainSettings(
-                learning_rate=settings["learning_rate"],
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                schedule="cosine",
-                seed=desk.seed,
-            )
-            return _Job(body, task, desk, wording, module, plan)
-
-        module, result, search = _search(desk, self._settings(), self.epochs, job)
-        note_training(desk, result, {"instruction": wording, **search.chosen}, search)
-
-        def write(folder: Path) -> None:
-            adapters.save_adapter(module, folder / "adapter", body.model.name)
-
-        return Tuned(_system(body, module, wording), write)
+        plan = TrainSettings(epochs=self.epochs, batch_size=self.batch_size, schedule="cosine", seed=desk.seed)
+        return _searched(
+            _Search(body, task, desk, best_wording(body, task, desk), plan, lambda own: add(_fresh(body), own)),
+            self._settings(),
+            lambda module, folder: adapters.save_adapter(module, folder / "adapter", body.model.name),
+        )
 
     def _settings(self) -> tuple[dict[str, Any], ...]:
         return grid(rank=_many(self.rank), learning_rate=_many(self.learning_rate))
@@ -185,27 +171,22 @@ class Full:
         tried = grid(learning_rate=_many(self.learning_rate))
         if body.model.kind == "encoder":
             return encoding.train(body, task, desk, tried, self.epochs, self.batch_size, None)
-        wording = best_wording(body, task, desk)
+        plan = TrainSettings(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            schedule="cosine",
+            weight_decay=self.weight_decay,
+            seed=desk.seed,
+        )
 
-        def job(settings: Mapping[str, Any]) -> _Job:
-            plan = TrainSettings(
-                learning_rate=settings["learning_rate"],
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                schedule="cosine",
-                weight_decay=self.weight_decay,
-                seed=desk.seed,
-            )
-            module = body.model.fresh("float32").requires_grad_(True)
-            return _Job(body, task, desk, wording, module, plan)
+        def make(_: Mapping[str, Any]) -> Any:
+            return body.model.fresh("float32").requires_grad_(True)
 
-        module, result, search = _search(desk, tried, self.epochs, job)
-        note_training(desk, result, {"instruction": wording, **search.chosen}, search)
-
-        def write(folder: Path) -> None:
-            save_whole(module, body, folder / "weights")
-
-        return Tuned(_system(body, module, wording), write)
+        return _searched(
+            _Search(body, task, desk, best_wording(body, task, desk), plan, make),
+            tried,
+            lambda module, folder: save_whole(module, body, folder / "weights"),
+        )
 
 
 def save_whole(module: Any, body: Body, folder: Path) -> None:
@@ -258,43 +239,42 @@ def _train(job: _Job, folder: Path, until: int | None = None, what: str = "train
     )
 
 
-def _search(
-    desk: Desk, tried: Sequence[Mapping[str, Any]], epochs: int, job: Callable[[Mapping[str, Any]], _Job]
-) -> tuple[Any, FitResult, Search]:
-    """Successive halving over settings; afterwards the chosen module with its best weights in it.
+@dataclass(frozen=True)
+class _Search:
+    """What all trials of one search share; `make` gives a module ready to train for one setting."""
+
+    body: Body
+    task: Task
+    desk: Desk
+    wording: str
+    settings: TrainSettings
+    make: Callable[[Mapping[str, Any]], Any]
+
+    def job(self, own: Mapping[str, Any]) -> _Job:
+        """One setting's training."""
+        plan = replace(self.settings, learning_rate=own["learning_rate"])
+        return _Job(self.body, self.task, self.desk, self.wording, self.make(own), plan)
+
+
+def _searched(search: _Search, tried: Sequence[Mapping[str, Any]], save: Callable[[Any, Path], None]) -> Tuned:
+    """The System of the best setting at its best checkpoint, found by successive halving.
 
     Each setting trains in its own folder, from which a later round, or a repeated climb, goes on.
     """
-    first = job(tried[0])
-    steps = first.settings.steps(-(-len(first.task.train) // first.settings.batch_size))
-    modules: dict[int, _Job] = {0: first}
+    desk, rows = search.desk, len(search.task.train)
+    steps = search.settings.steps(-(-rows // search.settings.batch_size))
 
-    def run(index: int, settings: Mapping[str, Any], budget: int) -> float:
-        own = modules.pop(index, None) or job(settings)
-        name = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-        result = _train(own, desk.scratch(f"trial-{index}"), until=budget, what=name)
-        return result.best_score if result.best_score is not None else own.score()
+    def run(index: int, own: Mapping[str, Any], budget: int) -> float:
+        job = search.job(own)
+        name = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in own.items())
+        result = _train(job, desk.scratch(f"trial-{index}"), until=budget, what=name)
+        return result.best_score if result.best_score is not None else job.score()
 
-    found = halve([dict(one) for one in tried], budgets(steps, len(tried)), run, store=_Documents(desk))
-    final = job(found.chosen)
+    found = halve([dict(one) for one in tried], budgets(steps, len(tried)), run, store=desk)
+    final = search.job(found.chosen)
     result = _train(final, desk.scratch(f"trial-{found.index}"))
-    return final.module, result, found
-
-
-@dataclass(frozen=True)
-class _Documents:
-    """The rung's documents, as the search wants to keep its trials."""
-
-    desk: Desk
-
-    def has(self, key: str) -> bool:
-        return self.desk.has(key)
-
-    def read(self, key: str) -> Any:
-        return self.desk.read(key)
-
-    def write(self, key: str, value: Any) -> None:
-        self.desk.write(key, value)
+    note_training(desk, result, {"instruction": search.wording, **found.chosen}, found)
+    return Tuned(_system(search.body, final.module, search.wording), lambda folder: save(final.module, folder))
 
 
 def _system(body: Body, module: Any, wording: str) -> Prompted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rung.ladder.record import Report, RungEntry
-from rung.ladder.report_view import View
+from rung.ladder.report.view import View
 from rung.page import quantities as q
 from rung.page.markup import Html, tag
 

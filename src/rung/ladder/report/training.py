@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rung.ladder.record import BreakEven, RungEntry, Trial
-from rung.ladder.report_view import View, settings
+from rung.ladder.report.view import View, settings
 from rung.page import quantities as q
 from rung.page.document import card, row, section, table
 from rung.page.markup import Html, Part, join, tag

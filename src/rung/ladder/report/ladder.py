@@ -1,11 +1,11 @@
-"""The top of the report: the decision, the ladder drawn, score against cost. The table of rungs is in `report_table`."""
+"""The top of the report: the decision, the ladder drawn, score against cost. The table of rungs is in `report.table`."""
 
 from __future__ import annotations
 
 import re
 
 from rung.ladder.record import RungEntry
-from rung.ladder.report_view import STATES, View
+from rung.ladder.report.view import STATES, View
 from rung.page import quantities as q
 from rung.page.axes import clipped
 from rung.page.document import card, section

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rung.ladder.record import RungEntry, Versus
-from rung.ladder.report_view import STATES, View, settings, state
+from rung.ladder.report.view import STATES, View, settings, state
 from rung.metrics import METRICS
 from rung.page import quantities as q
 from rung.page.document import row, section, table, tip

@@ -1,15 +1,15 @@
-"""The report as one HTML file: which sections it has, in which order. What each says is in the `report_*` files."""
+"""The report as one HTML file: which sections it has, in which order. What each says is in the `report` room."""
 
 from __future__ import annotations
 
 from rung.ladder.record import Report
-from rung.ladder.report_classes import classes_section
-from rung.ladder.report_data import data_section, foot
-from rung.ladder.report_ladder import against, hero
-from rung.ladder.report_rows import rows_section
-from rung.ladder.report_table import rung_table
-from rung.ladder.report_training import break_even_section, forecast_section, training_section
-from rung.ladder.report_view import View
+from rung.ladder.report.classes import classes_section
+from rung.ladder.report.data import data_section, foot
+from rung.ladder.report.ladder import against, hero
+from rung.ladder.report.rows import rows_section
+from rung.ladder.report.table import rung_table
+from rung.ladder.report.training import break_even_section, forecast_section, training_section
+from rung.ladder.report.view import View
 from rung.page.document import document
 from rung.page.markup import join, tag
 

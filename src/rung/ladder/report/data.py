@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rung.ladder.report_view import View
+from rung.ladder.report.view import View
 from rung.page import quantities as q
 from rung.page.document import card, pairs, row, said, section, table
 from rung.page.markup import Html, Part, join, tag

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rung.ladder.record import Item, Row, RungEntry
-from rung.ladder.report_view import View
+from rung.ladder.report.view import View
 from rung.page import quantities as q
 from rung.page.document import card, said, section, shortened
 from rung.page.marks import tick

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from rung.ladder.record import Report
-from rung.ladder.report_page import render
+from rung.ladder.report.page import render
 from rung.run import write_atomic
 
 COLUMNS = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rung.ladder.record import ConfusionRecord, RungEntry
-from rung.ladder.report_view import View
+from rung.ladder.report.view import View
 from rung.metrics import ClassScore, Confusion
 from rung.metrics.confusion import OTHER
 from rung.page import quantities as q

@@ -1,0 +1,234 @@
+"""Bad input through the real command line: exit code 2, one line that names what, where and the mend, nothing written.
+
+In an expected line `…` stands for anything: what a library says, a path of this machine, a count of tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from conftest import TASK, Command, Said, csv, rows, tree
+
+CLIMB = "climb task.yaml --base llama --out run"
+PLAN = "plan task.yaml --base llama"
+Prepare = Callable[[Path], None]
+
+
+def same(line: str, expected: str) -> bool:
+    """Whether the line is the expected one, `…` standing for anything."""
+    return re.fullmatch(".*".join(re.escape(part) for part in expected.split("…")), line) is not None
+
+
+def refused(said: Said, expected: str) -> None:
+    """Exit code 2 and the one expected line, with a place, a fault and a mend, and nothing else on either stream."""
+    lines = said.err.splitlines()
+    assert (said.code, len(lines), said.out) == (2, 1, ""), said
+    assert same(lines[0], f"rung: {expected}"), lines[0]
+    assert re.fullmatch(r"rung: (\S.*: |no such verb)\S?.*; \S.*", lines[0]), f"no place, fault and mend in: {lines[0]}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A slip: what is changed in the folder, the command, and the line it earns."""
+
+    name: str
+    words: str
+    line: str
+    prepare: Prepare = field(default=lambda folder: None)
+
+
+def text(name: str, content: str | bytes) -> Prepare:
+    """Writes a file."""
+
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return write
+
+
+def task(old: str, new: str) -> Prepare:
+    """Changes the task file."""
+
+    def change(folder: Path) -> None:
+        assert old in TASK
+        (folder / "task.yaml").write_text(TASK.replace(old, new))
+
+    return change
+
+
+def both(*steps: Prepare) -> Prepare:
+    """One after another."""
+
+    def all_of(folder: Path) -> None:
+        for step in steps:
+            step(folder)
+
+    return all_of
+
+
+def base(change: Prepare) -> Prepare:
+    """A copy of the base in `own`, changed."""
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(folder / "llama", folder / "own")
+        change(folder / "own")
+
+    return copy
+
+
+def config(**keys: object) -> Prepare:
+    """Changes keys of a base's configuration."""
+
+    def change(folder: Path) -> None:
+        file = folder / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | keys))
+
+    return change
+
+
+def gone(*names: str) -> Prepare:
+    """Removes files."""
+    return lambda folder: [(folder / name).unlink() for name in names] and None
+
+
+def splits(train: list[tuple[str, str]], validation: list[tuple[str, str]], test: list[tuple[str, str]]) -> Prepare:
+    """Three files and a task that names them."""
+    given = "{source: {train: a.csv, validation: b.csv, test: c.csv}, input: text, target: label}"
+    data = TASK.splitlines()[2]
+    return both(
+        task(data, f"data: {given}"), text("a.csv", csv(train)), text("b.csv", csv(validation)), text("c.csv", csv(test))
+    )
+
+
+MANY = rows(90, seed=2)
+GENERATE = "name: json\nkind: generate\ndata: {source: rows.csv, input: text, target: label}\n"
+
+TASK_FILE = [
+    Case("missing", "plan tsk.yaml --base llama", "tsk.yaml: there is no such task file; `rung init DATA` writes one"),
+    Case("below a file", "plan task.yaml/x.yaml --base llama", "task.yaml/x.yaml: cannot be read (Not a directory); check the path"),
+    Case("folder", "plan . --base llama", ".: is a folder; name the task file in it"),
+    Case("not YAML", PLAN, "task.yaml:3: is not YAML: …; mend the line, or quote a text that holds : { [ # or &", text("task.yaml", "name: a\nkind: [\n")),
+    Case("not UTF-8", PLAN, "task.yaml: is not UTF-8 (byte 6); save it as UTF-8", text("task.yaml", b"name: \xe9t\xe9\n")),
+    Case("empty", PLAN, "task.yaml: the file is empty; it needs at least name, kind and data", text("task.yaml", "")),
+    Case("a list", PLAN, "task.yaml: a task file is a mapping of keys; start with name: and kind:", text("task.yaml", "- a\n")),
+    Case("key twice", PLAN, "task.yaml:8: name is said twice (first on line 1); keep one", text("task.yaml", TASK + "name: b\n")),
+    Case("unknown key", PLAN, "task.yaml:5 gaol: unknown key gaol; did you mean goal?", task("goal:", "gaol:")),
+    Case("unknown key of data", PLAN, "task.yaml:3 data.sorce: unknown key sorce; did you mean source?", task("source:", "sorce:")),
+    Case("key missing", PLAN, "task.yaml:1: the key kind is missing; a task needs name, kind and data", task("kind: classify\n", "")),
+    Case("unknown kind", PLAN, "task.yaml:2 kind: unknown kind clasify; did you mean classify?", task("classify", "clasify")),
+    Case("unknown metric", PLAN, "task.yaml:5 goal.acuracy: unknown metric acuracy; did you mean accuracy?", task("{accuracy", "{acuracy")),
+    Case("metric of another kind", PLAN, "task.yaml:5 goal.bleu: bleu does not score kind classify; use accuracy, macro_f1, exact_match", task("{accuracy", "{bleu")),
+    Case("goal beyond the scale", PLAN, "task.yaml:5 goal.accuracy: 80 is outside the range of accuracy, 0 to 1; did you mean 0.8?", task("0.2}", "80}")),
+    Case("goal below the scale", PLAN, "task.yaml:5 goal.accuracy: -1 is outside the range of accuracy, 0 to 1; choose one between 0 and 1", task("0.2}", "-1}")),
+    Case("goal at the end of the scale", PLAN, "goal accuracy: a goal of 1.0 can be neither missed nor shown on a scale from 0.0 to 1.0; choose a goal between the two ends", task("0.2}", "1}")),
+    Case("goal is a word", PLAN, "task.yaml:5 goal.accuracy: must be a number, not high; give a number, such as 0.8", task("0.2}", "high}")),
+    Case("budget unit", PLAN, "task.yaml:6 budget.memory: 16 apples is no amount of memory; write 16GB", task("requests: 100", "memory: 16 apples")),
+    Case("budget time", PLAN, "task.yaml:6 budget.time: soon is no time; write 30m or 2h", task("requests: 100", "time: soon")),
+    Case("budget key", PLAN, "task.yaml:6 budget.request: unknown key request; did you mean requests?", task("requests: 100", "request: 100")),
+    Case("guard missing", PLAN, "task.yaml:8 guards.0.task: there is no task file g.yaml: No such file or directory; paths are relative to the task file", text("task.yaml", TASK + "guards: [{task: g.yaml}]\n")),
+    Case("RUNG_DATA unset", PLAN, "task.yaml:3 data.source: ${RUNG_NO_SUCH} is not set; set it: export RUNG_NO_SUCH=FOLDER", task("rows.csv", "\"${RUNG_NO_SUCH}/rows.csv\"")),
+]
+
+DATA = [
+    Case("missing", PLAN, "task.yaml:3 data.source: row.csv: there is no such file; did you mean rows.csv?", task("rows.csv", "row.csv")),
+    Case("no folder", PLAN, "task.yaml:3 data.source: data/rows.csv: there is no folder data; paths are relative to the task file", task("rows.csv", "data/rows.csv")),
+    Case("wrong extension", PLAN, "task.yaml:3 data.source: rows.xlsx: cannot tell the format from the name rows.xlsx; Rung reads .csv, .tsv, .jsonl, …", both(task("rows.csv", "rows.xlsx"), text("rows.xlsx", b"PK\x03\x04"))),
+    Case("CSV named Parquet", PLAN, "task.yaml:3 data.source: rows.parquet: is not a Parquet file: …; give it its right name, or write it again", both(task("rows.csv", "rows.parquet"), text("rows.parquet", csv(rows())))),
+    Case("Parquet named CSV", PLAN, "task.yaml:3 data.source: rows.csv: is named .csv but holds Parquet; give it its right name", text("rows.csv", b"PAR1....")),
+    Case("JSON named CSV", PLAN, "…", text("rows.csv", '{"text": "a", "label": "b"}\n')),
+    Case("not UTF-8", PLAN, "rows.csv:3: is not UTF-8; convert it, for example: iconv -f latin1 -t utf-8", text("rows.csv", b"text,label\na,b\n\xe9t\xe9,b\n")),
+    Case("empty", PLAN, "task.yaml:3 data.source: rows.csv: the file is empty; give a file with rows", text("rows.csv", "")),
+    Case("header only", PLAN, "task.yaml:3 data.source: rows.csv: holds no rows; give a file with rows", text("rows.csv", "text,label\n")),
+    Case("one row", PLAN, "task.yaml:3 data.source: holds 1 row; train, validation and test need one each", text("rows.csv", "text,label\na b,refund\n")),
+    Case("ragged row", PLAN, "rows.csv:2: 3 cells for 2 columns; quote a cell that holds the delimiter or a line break", text("rows.csv", "text,label\na,b,c\n")),
+    Case("JSONL line broken", PLAN, "rows.jsonl:2: is not JSON: …; …", both(task("rows.csv", "rows.jsonl"), text("rows.jsonl", '{"text": "a", "label": "b"}\n{"text": \n'))),
+    Case("missing column", PLAN, "task.yaml:3 data.target: there is no column lable in rows.csv; did you mean label?", task("target: label", "target: lable")),
+    Case("missing column in a template", PLAN, "task.yaml:3 data.input: there is no column txt in rows.csv; did you mean text?", task("input: text", 'input: "{txt}!"')),
+    Case("ids twice", PLAN, "task.yaml:3 data.id: the id refund is there twice, in rows.csv:2 and rows.csv:4; name a column with one value a row, or drop the key", task("target: label", "target: label, id: label")),
+    Case("empty targets", PLAN, "task.yaml:3 data: 60 of 60 rows cannot be used: 60 × the target is empty (first: rows.csv:2: the target is empty); check input and target, or mend the rows", text("rows.csv", csv([(a, "") for a, _ in rows()]))),
+    Case("some empty targets", PLAN, "task.yaml:3 data: 2 of 60 rows cannot be used: 2 × the target is empty (first: rows.csv:2: the target is empty); mend the rows, or allow it with allow_set_aside: 0.034", text("rows.csv", csv([(a, b if n > 1 else "") for n, (a, b) in enumerate(rows())]))),
+    Case("targets all equal", PLAN, "task.yaml:3 data.target: all 60 targets are refund; check the column", text("rows.csv", csv([(a, "refund") for a, _ in rows()]))),
+    Case("labels of free text", PLAN, "task.yaml:3 data.target: 60 labels in 60 rows are no classes; use kind: generate for free text", text("rows.csv", csv([(a, f"l{n}") for n, (a, _) in enumerate(rows())]))),
+    Case("too few rows for the split", PLAN, "task.yaml:3 data.split: 60 usable rows are too few for train 50, validation 20, test 20 and a row of train; ask for fewer, or give more", task("{train: 0.34, validation: 0.33, test: 0.33}", "{train: 50, validation: 20, test: 20}")),
+    Case("choices of another kind", PLAN, "task.yaml:3 data.choices: choices belong to kind choose, not classify; for classify, write labels", task("target: label", "target: label, choices: label")),
+    Case("choices are no list", PLAN, "…", both(task("kind: classify", "kind: choose"), task("target: label", "target: label, choices: text"))),
+    Case("schema missing", PLAN, "task.yaml:4 schema: cannot read s.json: No such file or directory; name a JSON file, or write the schema here", text("task.yaml", GENERATE + "schema: s.json\n")),
+    Case("schema is no JSON", PLAN, "task.yaml:4 schema: s.json:1 is not JSON: …; …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", "{"))),
+    Case("schema is no schema", PLAN, "task.yaml:4 schema: is not a JSON schema: …; …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", '{"type": "objekt"}'))),
+    Case("targets do not fit the schema", PLAN, "task.yaml:3 data: 60 of 60 rows cannot be used: 60 × the target is not JSON (first: …); …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", '{"type": "object"}'))),
+    Case("exact leak", PLAN, "tickets: 1 rows stand in two splits (first: train row … is like test row …: …); list them with `rung plan --leaks`, or take them out of train with --drop-leaks", splits([*MANY[:30], MANY[70]], MANY[30:60], MANY[60:])),
+    Case("near leak", PLAN, "tickets: 1 rows stand in two splits (first: validation row … is like test row …: …); list them …", splits(MANY[:30], [*MANY[30:60], (MANY[70][0].upper() + "!", "refund")], MANY[60:])),
+    Case("empty split", PLAN, "task.yaml:3 data.source.test: c.csv: holds no rows; give a file with rows", splits(MANY[:30], MANY[30:60], [])),
+    Case("one validation row", PLAN, "validation split: 1 validation items show no scatter; add examples", splits(MANY[:30], MANY[30:31], MANY[60:])),
+    Case("neither train nor test", PLAN, "task.yaml:3 data.source: neither train nor test is given; …", both(task("source: rows.csv", "source: {validation: rows.csv}"), task("rows.csv, input: text, target: label, split: {train: 0.34, validation: 0.33, test: 0.33}", "{validation: rows.csv}, input: text, target: label"))),
+]
+
+LADDER = [
+    Case("unknown rung", PLAN, "task.yaml:7 rungs.2: unknown rung lorra; did you mean lora?", task("{lora:", "{lorra:")),
+    Case("unknown field", PLAN, "task.yaml:7 rungs.2: unknown field rnk of lora; did you mean rank?", task("{rank:", "{rnk:")),
+    Case("field of a rung without fields", PLAN, "task.yaml:7 rungs.0: unknown field k of zero-shot; zero-shot has no fields", task("[zero-shot", "[{zero-shot: {k: 1}}")),
+    Case("field out of range", PLAN, "task.yaml:7 rungs.2: lora: rank is 999; choose 4 to 32", task("rank: 4", "rank: 999")),
+    Case("field is a word", PLAN, "task.yaml:7 rungs.2: epochs of lora is many; give a whole number", task("epochs: 1", "epochs: many")),
+    Case("field is a mapping", PLAN, "task.yaml:7 rungs.2: rank of lora is a mapping; give a whole number, or a list of such", task("rank: 4", "rank: {a: 1}")),
+    Case("field is an empty list", PLAN, "task.yaml:7 rungs.2: rank of lora is a list; give a whole number, or a list of such", task("rank: 4", "rank: []")),
+    Case("few-shot k is a fraction", PLAN, "task.yaml:7 rungs.1: k of few-shot is 2.5; give a whole number", task("k: 2", "k: 2.5")),
+    Case("epochs is a fraction", PLAN, "task.yaml:7 rungs.2: epochs of lora is 0.5; give a whole number", task("epochs: 1", "epochs: 0.5")),
+    Case("rung twice", PLAN, "task.yaml:7 rungs.1: two rungs are zero-shot; name each once", task("[zero-shot", "[zero-shot, zero-shot")),
+    Case("--only unknown", f"{CLIMB} --only lorra", "--only: no rung lorra on this ladder; did you mean lora?"),
+    Case("--skip unknown", f"{CLIMB} --skip full", "--skip: no rung full on this ladder; known: few-shot-2, floor, lora, zero-shot"),
+    Case("--from unknown", f"{CLIMB} --from zeroshot", "--from: no rung zeroshot on this ladder; did you mean zero-shot?"),
+    Case("--skip everything", f"{CLIMB} --skip lora --skip zero-shot --skip few-shot", "tickets: no rung can be built (none is left); …"),
+    Case("--only and --skip the same", f"{CLIMB} --only lora --skip lora", "tickets: no rung can be built (none is left); …"),
+    Case("budget of memory too small", CLIMB, "tickets: no rung can be built (zero-shot: over the budget of 0.001 GB of memory: it needs about … GB; …", task("requests: 100", "memory: 1MB")),
+    Case("budget of time too small", CLIMB, "tickets: no rung can be built (zero-shot: over the budget of 1e-06 s…", task("requests: 100", "time: 0.000001")),
+    Case("every prompt too long", CLIMB, "tickets: every prompt is longer than the window of 256 tokens; use a base with a longer window", text("rows.csv", csv([(f"{a} " * 60, b) for a, b in rows()]))),
+    Case("some prompts too long", CLIMB, "tickets: 2 of 60 rows do not fit the window of 256 tokens (first: … row … is … tokens too long: …); use a base with a longer window, shorten them, or set allow_set_aside: 0.034", text("rows.csv", csv([(f"{a} " * (60 if n < 2 else 1), b) for n, (a, b) in enumerate(rows())]))),
+]
+
+BASE = [
+    Case("no such folder", "plan task.yaml --base ./lama", "--base: no base model './lama'; name a folder, a Hub id such as owner/name, `tiny` or `minilm`"),
+    Case("no such name", "plan task.yaml --base lama", "--base: no base model 'lama'; …"),
+    Case("a file", "plan task.yaml --base rows.csv", "--base: rows.csv is a file; name the folder that holds config.json and *.safetensors"),
+    Case("Hub, offline", "plan task.yaml --base nobody/nothing", "--base: cannot fetch 'nobody/nothing' from the Hub (…); check the name and the connection, or name a local folder"),
+    Case("no config", "plan task.yaml --base own", "…own: no config.json; name a folder in Hugging Face form", base(gone("config.json"))),
+    Case("config is no JSON", "plan task.yaml --base own", "…own/config.json: not valid JSON: …; save the model again with save_pretrained", base(text("config.json", "{"))),
+    Case("config without a type", "plan task.yaml --base own", "…own/config.json: names no model_type; …", base(text("config.json", "{}"))),
+    Case("unknown architecture", "plan task.yaml --base own", "…own: …; …", base(config(model_type="nonsense"))),
+    Case("no weights", "plan task.yaml --base own", "…own: no *.safetensors weights; name a folder written by save_pretrained", base(gone("model.safetensors"))),
+    Case("pickled weights", "plan task.yaml --base own", "…own: only pickled weights (pytorch_model.bin), which can run code when loaded; convert them to safetensors", base(both(gone("model.safetensors"), text("pytorch_model.bin", b"x")))),
+    Case("weights cut short", "plan task.yaml --base own", "…own: the weights do not load (…incomplete metadata…); save it again with save_pretrained", base(lambda own: (own / "model.safetensors").write_bytes((own / "model.safetensors").read_bytes()[:9000]) and None)),
+    Case("weights of another shape", "plan task.yaml --base own", "…own: 1 weights that config.json asks for are missing or of another shape (first: model.embed_tokens.weight); …", base(config(vocab_size=700))),
+    Case("layers without weights", "plan task.yaml --base own", "…own: … weights that config.json asks for are missing or of another shape (first: model.layers.2.…); …", base(config(num_hidden_layers=3))),
+    Case("no tokenizer", "plan task.yaml --base own", "…own: no tokenizer files; save the tokenizer beside the weights", base(gone("tokenizer.json"))),
+    Case("tokenizer is no JSON", "plan task.yaml --base own", "…own: the tokenizer does not load (…); …", base(text("tokenizer.json", "{"))),
+    Case("code of its own", "plan task.yaml --base own", "…own: this model brings code of its own; allow it by name with --trust-remote-code, if you trust it", base(config(auto_map={"AutoModel": "code.Model"}))),
+]
+
+COMMAND = [
+    Case("unknown verb", "clmb task.yaml", "no such verb clmb; did you mean climb?"),
+    Case("unknown option", "climb task.yaml --bas llama", "climb: no such option --bas; did you mean --base?"),
+    Case("option without a value", "climb task.yaml --base", "…option '--base' requires an argument; see rung …--help"),
+    Case("option missing", "climb task.yaml", "climb: missing option '--base'; see rung climb --help"),
+    Case("argument missing", "ask", "ask: missing argument 'RUN'; see rung ask --help"),
+    Case("argument too many", "report run run", "report: got unexpected extra argument(s) (run); see rung report --help"),
+    Case("seed is a word", "climb task.yaml --base llama --seed x", "climb: invalid value for '--seed': …; see rung climb --help"),
+    Case("unknown verb of the ledger", "ledger shw", "ledger: no such verb shw; did you mean show?"),
+]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{group}-{case.name}".replace(" ", "-")) for group, cases in {"task": TASK_FILE, "data": DATA, "ladder": LADDER, "base": BASE, "command": COMMAND}.items() for case in cases])
+def test_a_slip_earns_one_line(case: Case, place: Path, rung: Command) -> None:
+    case.prepare(place)
+    before = tree(place)
+    said = rung(*case.words.split())
+    print(said)
+    refused(said, case.line)
+    assert tree(place) == before
