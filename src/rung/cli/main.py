@@ -65,7 +65,7 @@ def main() -> None:
 
 def _misread(error: Any) -> RungError:
     """A command line that cannot be read, as one line that names the verb, and the nearest known word."""
-    path = error.ctx.command_path if error.ctx is not None else "rung"
+    path = " ".join(["rung", *sys.argv[1:2]]) if error.ctx is None else error.ctx.command_path
     verb, mend = path.removeprefix("rung").strip(), f"see {path} --help"
     told = error.format_message()
     if (option := getattr(error, "option_name", None)) and "No such option" in told:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from rung.errors import MissingExtra, RungError
+from rung.errors import MissingExtra, RungError, nearest
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 BUNDLED = Path(__file__).parent / "tiny"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -38,8 +40,12 @@ IDENTITY_FILES = (
     "added_tokens.json",
     "chat_template.jinja",
     "merges.txt",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",  # how sentence-transformers make one vector of a text
     *TOKENIZER_FILES,
 )
+POSITIONS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert")
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Model:
         `dtype` is `auto` (as the checkpoint says), `float32` or `bfloat16`. Raises RungError where files are missing,
         pickled, or need code that was not asked for.
         """
+        if dtype not in DTYPES:
+            raise RungError(f"unknown dtype {dtype!r}", where="--base", mend=nearest(dtype, DTYPES))
         folder = _find(name)
         config = _read_config(folder)
         _check_files(folder)
@@ -95,16 +103,13 @@ class Model:
     @cached_property
     def window(self) -> int:
         """The most tokens that prompt and answer may have together."""
+        text = self.config.get("text_config")  # where a model reads more than text
+        config = {**self.config, **text} if isinstance(text, Mapping) else self.config
         for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx"):
-            if isinstance(self.config.get(key), int):
-                limit = int(self.config[key])
+            if isinstance(config.get(key), int):
                 # RoBERTa's family counts positions from pad_token_id + 1, so that many are never reached.
-                offset = self.config.get("pad_token_id") or 0
-                return (
-                    limit - offset - 1
-                    if self.config.get("model_type") in {"roberta", "xlm-roberta", "camembert"}
-                    else limit
-                )
+                from_padding = config.get("model_type") in POSITIONS_FROM_PADDING
+                return int(config[key]) - ((config.get("pad_token_id") or 0) + 1 if from_padding else 0)
         limit = int(self.tokenizer.model_max_length)
         return limit if limit < 10**9 else 512
 
@@ -126,10 +131,8 @@ class Model:
         for file in weight_files(self.folder):
             with _told("the weights are damaged", file), safe_open(file, framework="pt") as tensors:
                 for key in tensors.keys():  # noqa: SIM118 - a safetensors handle is no mapping
-                    size = 1
-                    for length in tensors.get_slice(key).get_shape():
-                        size *= length
-                    total += size
+                    if not key.endswith("position_ids"):  # a table that old checkpoints keep, no weight
+                        total += math.prod(tensors.get_slice(key).get_shape())
         return total
 
     @cached_property
@@ -141,9 +144,9 @@ class Model:
     def digest(self) -> str:
         """SHA-256 over configuration, tokenizer and weights: what the model computes, not where it lies."""
         whole = hashlib.sha256()
-        for file in sorted(self.folder.glob("*")):
-            if file.name in IDENTITY_FILES or file.suffix == ".safetensors":
-                whole.update(f"{file.name}\0{_file_digest(file)}\n".encode())
+        beside = [self.folder / name for name in IDENTITY_FILES]
+        for file in sorted([*weight_files(self.folder), *(file for file in beside if file.is_file())]):
+            whole.update(f"{file.relative_to(self.folder).as_posix()}\0{_file_digest(file)}\n".encode())
         return whole.hexdigest()
 
     @cached_property
@@ -196,7 +199,17 @@ def pick_device(device: str) -> str:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder, sorted by name."""
+    """The safetensors files that `from_pretrained` reads, sorted by name; all there are where it would find none.
+
+    Some repositories keep the same weights twice, the second time in another program's form.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        with _told("is no index of weights", index):
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return sorted({folder / name for name in shards})
     return sorted(folder.glob("*.safetensors"))
 
 
@@ -293,6 +306,9 @@ def _check_files(folder: Path) -> None:
                 mend="convert them to safetensors",
             )
         raise RungError("no *.safetensors weights", where=str(folder), mend="name a folder written by save_pretrained")
+    for file in weight_files(folder):
+        if not file.is_file():
+            raise RungError(f"{file.name} of its index is missing", where=str(folder), mend="fetch the model again")
     if not any((folder / file).is_file() for file in TOKENIZER_FILES):
         raise RungError("no tokenizer files", where=str(folder), mend="save the tokenizer beside the weights")
 

@@ -36,7 +36,8 @@ DEFAULT: Mapping[ModelKind, tuple[Rung, ...]] = MappingProxyType(
     {
         "decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
         "encoder-decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
-        "encoder": (ZeroShot(), Nearest(), Head(), Lora(), Full()),
+        # A fitted head leaves a pretrained encoder little to gain from a wide search.
+        "encoder": (ZeroShot(), Nearest(), Head(), Lora(rank=(8,)), Full(learning_rate=(3e-4,))),
     }
 )
 

@@ -40,12 +40,17 @@ class SoftPrompt:
     trains: ClassVar[str] = "virtual"
     tokens: int = 20
     learning_rate: float = 0.03
-    epochs: int = 8
+    epochs: int | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         _within(self.name, tokens=(self.tokens, 20, 100))
-        _positive(self.name, learning_rate=self.learning_rate, epochs=self.epochs, batch_size=self.batch_size)
+        _positive(
+            self.name,
+            learning_rate=self.learning_rate,
+            epochs=1 if self.epochs is None else self.epochs,
+            batch_size=self.batch_size,
+        )
 
     @property
     def label(self) -> str:
@@ -60,7 +65,8 @@ class SoftPrompt:
 
     def work(self, facts: Facts) -> Work:
         """Gradients flow through the whole base, but only the prompt moves."""
-        return training(facts, epochs=self.epochs, passes=self.epochs, weights=False, virtual=self.tokens)
+        epochs = epochs_for(facts.train, self.epochs)
+        return training(facts, epochs=epochs, passes=epochs, weights=False, virtual=self.tokens)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Train the embeddings, starting from those of the instruction's own words."""
@@ -69,7 +75,7 @@ class SoftPrompt:
         module = adapters.prompt_tuning(_fresh(body), self.tokens, start, seed=desk.seed)
         settings = TrainSettings(
             learning_rate=self.learning_rate,
-            epochs=self.epochs,
+            epochs=epochs_for(len(task.train), self.epochs),
             batch_size=self.batch_size,
             schedule="cosine",
             patience=3,
@@ -92,14 +98,14 @@ class Lora:
     trains: ClassVar[str] = "adapter"
     rank: tuple[int, ...] | int = (8, 32)
     learning_rate: tuple[float, ...] | float = (2e-3, 5e-3)
-    epochs: int = 6
+    epochs: int | None = None
     batch_size: int = 16
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for rank in _many(self.rank):
             _within(self.name, rank=(rank, 4, 32))
-        _positive(self.name, epochs=self.epochs, batch_size=self.batch_size)
+        _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         for rate in _many(self.learning_rate):
             _positive(self.name, learning_rate=rate)
 
@@ -114,15 +120,24 @@ class Lora:
 
     def work(self, facts: Facts) -> Work:
         """Every setting begins; half of them go on at each round."""
-        epochs = _search_epochs(len(self._settings()), self.epochs)
+        epochs = _search_epochs(len(self._settings()), epochs_for(facts.train, self.epochs))
         return training(facts, epochs=epochs, passes=int(epochs), weights=False)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
         if body.model.kind == "encoder":
-            return encoding.train(body, task, desk, self._settings(), self.epochs, self.batch_size, self._adapter(desk))
+            return encoding.train(
+                body,
+                task,
+                desk,
+                self._settings(),
+                epochs_for(len(task.train), self.epochs),
+                self.batch_size,
+                self._adapter(desk),
+            )
         add = self._adapter(desk)
-        plan = TrainSettings(epochs=self.epochs, batch_size=self.batch_size, schedule="cosine", seed=desk.seed)
+        epochs = epochs_for(len(task.train), self.epochs)
+        plan = TrainSettings(epochs=epochs, batch_size=self.batch_size, schedule="cosine", seed=desk.seed)
         return _searched(
             _Search(body, task, desk, best_wording(body, task, desk), plan, lambda own: add(_fresh(body), own)),
             self._settings(),
@@ -143,12 +158,12 @@ class Full:
     name: ClassVar[str] = "full"
     trains: ClassVar[str] = "weights"
     learning_rate: tuple[float, ...] | float = (3e-4, 1e-3)
-    epochs: int = 6
+    epochs: int | None = None
     batch_size: int = 16
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        _positive(self.name, epochs=self.epochs, batch_size=self.batch_size)
+        _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         for rate in _many(self.learning_rate):
             _positive(self.name, learning_rate=rate)
 
@@ -163,16 +178,18 @@ class Full:
 
     def work(self, facts: Facts) -> Work:
         """As LoRA, with gradients of the weights too."""
-        epochs = _search_epochs(len(_many(self.learning_rate)), self.epochs)
+        epochs = _search_epochs(len(_many(self.learning_rate)), epochs_for(facts.train, self.epochs))
         return training(facts, epochs=epochs, passes=int(epochs), weights=True)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
         tried = grid(learning_rate=_many(self.learning_rate))
         if body.model.kind == "encoder":
-            return encoding.train(body, task, desk, tried, self.epochs, self.batch_size, None)
+            return encoding.train(
+                body, task, desk, tried, epochs_for(len(task.train), self.epochs), self.batch_size, None
+            )
         plan = TrainSettings(
-            epochs=self.epochs,
+            epochs=epochs_for(len(task.train), self.epochs),
             batch_size=self.batch_size,
             schedule="cosine",
             weight_decay=self.weight_decay,
@@ -187,6 +204,11 @@ class Full:
             tried,
             lambda module, folder: save_whole(module, body, folder / "weights"),
         )
+
+
+def epochs_for(rows: int, asked: int | None) -> int:
+    """How often the training rows are seen: what was asked for, else some 6,000 examples in all, in 2 to 6 rounds."""
+    return asked if asked is not None else min(6, max(2, round(6000 / rows)))
 
 
 def save_whole(module: Any, body: Body, folder: Path) -> None:
