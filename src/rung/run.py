@@ -211,7 +211,8 @@ def write_atomic(file: Path, text: str) -> None:
             os.fsync(stream.fileno())
         building.replace(file)
     except OSError as error:
-        building.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where there is no folder there is nothing to take back
+            building.unlink()
         raise cannot_write(file, error) from error
 
 
@@ -232,8 +233,11 @@ def writing(path: Path) -> Iterator[None]:
 
 def cannot_write(path: Path, error: OSError) -> RungError:
     """The one line for a disk that is full, read-only or forbidden."""
+    reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        reason = "a file stands where a folder belongs"
     return RungError(
-        f"cannot write ({error.strerror or error})",
+        f"cannot write ({reason})",
         where=str(path),
         mend="make room or name another place; what is finished is kept",
     )

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import shlex
 import shutil
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,7 +148,7 @@ DATA = [
     Case("wrong extension", PLAN, "task.yaml:3 data.source: rows.xlsx: cannot tell the format from the name rows.xlsx; Rung reads .csv, .tsv, .jsonl, …", both(task("rows.csv", "rows.xlsx"), text("rows.xlsx", b"PK\x03\x04"))),
     Case("CSV named Parquet", PLAN, "task.yaml:3 data.source: rows.parquet: is not a Parquet file: …; give it its right name, or write it again", both(task("rows.csv", "rows.parquet"), text("rows.parquet", csv(rows())))),
     Case("Parquet named CSV", PLAN, "task.yaml:3 data.source: rows.csv: is named .csv but holds Parquet; give it its right name", text("rows.csv", b"PAR1....")),
-    Case("JSON named CSV", PLAN, "…", text("rows.csv", '{"text": "a", "label": "b"}\n')),
+    Case("JSON named CSV", PLAN, "task.yaml:3 data.source: rows.csv: is named .csv but holds JSON; name it .jsonl (an object a line) or .json (one list)", text("rows.csv", '{"text": "a", "label": "b"}\n')),
     Case("not UTF-8", PLAN, "rows.csv:3: is not UTF-8; convert it, for example: iconv -f latin1 -t utf-8", text("rows.csv", b"text,label\na,b\n\xe9t\xe9,b\n")),
     Case("empty", PLAN, "task.yaml:3 data.source: rows.csv: the file is empty; give a file with rows", text("rows.csv", "")),
     Case("header only", PLAN, "task.yaml:3 data.source: rows.csv: holds no rows; give a file with rows", text("rows.csv", "text,label\n")),
@@ -164,8 +169,8 @@ DATA = [
     Case("schema is no JSON", PLAN, "task.yaml:4 schema: s.json:1 is not JSON: …; …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", "{"))),
     Case("schema is no schema", PLAN, "task.yaml:4 schema: is not a JSON schema: …; …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", '{"type": "objekt"}'))),
     Case("targets do not fit the schema", PLAN, "task.yaml:3 data: 60 of 60 rows cannot be used: 60 × the target is not JSON (first: …); …", both(text("task.yaml", GENERATE + "schema: s.json\n"), text("s.json", '{"type": "object"}'))),
-    Case("exact leak", PLAN, "tickets: 1 rows stand in two splits (first: train row … is like test row …: …); list them with `rung plan --leaks`, or take them out of train with --drop-leaks", splits([*MANY[:30], MANY[70]], MANY[30:60], MANY[60:])),
-    Case("near leak", PLAN, "tickets: 1 rows stand in two splits (first: validation row … is like test row …: …); list them …", splits(MANY[:30], [*MANY[30:60], (MANY[70][0].upper() + "!", "refund")], MANY[60:])),
+    Case("exact leak", PLAN, "tickets: 1 row stands in two splits (first: train row a.csv:32 is like test row c.csv:12: …); list them with `rung plan --leaks`, or take them out of train with --drop-leaks", splits([*MANY[:30], MANY[70]], MANY[30:60], MANY[60:])),
+    Case("near leak", PLAN, "tickets: 1 row stands in two splits (first: validation row b.csv:32 is like test row c.csv:12: …); list them …", splits(MANY[:30], [*MANY[30:60], (MANY[70][0].upper() + "!", "refund")], MANY[60:])),
     Case("empty split", PLAN, "task.yaml:3 data.source.test: c.csv: holds no rows; give a file with rows", splits(MANY[:30], MANY[30:60], [])),
     Case("one validation row", PLAN, "validation split: 1 validation items show no scatter; add examples", splits(MANY[:30], MANY[30:31], MANY[60:])),
     Case("neither train nor test", PLAN, "task.yaml:3 data.source: neither train nor test is given; …", both(task("source: rows.csv", "source: {validation: rows.csv}"), task("rows.csv, input: text, target: label, split: {train: 0.34, validation: 0.33, test: 0.33}", "{validation: rows.csv}, input: text, target: label"))),
@@ -190,7 +195,7 @@ LADDER = [
     Case("budget of memory too small", CLIMB, "tickets: no rung can be built (zero-shot: over the budget of 0.001 GB of memory: it needs about … GB; …", task("requests: 100", "memory: 1MB")),
     Case("budget of time too small", CLIMB, "tickets: no rung can be built (zero-shot: over the budget of 1e-06 s…", task("requests: 100", "time: 0.000001")),
     Case("every prompt too long", CLIMB, "tickets: every prompt is longer than the window of 256 tokens; use a base with a longer window", text("rows.csv", csv([(f"{a} " * 60, b) for a, b in rows()]))),
-    Case("some prompts too long", CLIMB, "tickets: 2 of 60 rows do not fit the window of 256 tokens (first: … row … is … tokens too long: …); use a base with a longer window, shorten them, or set allow_set_aside: 0.034", text("rows.csv", csv([(f"{a} " * (60 if n < 2 else 1), b) for n, (a, b) in enumerate(rows())]))),
+    Case("some prompts too long", CLIMB, "tickets: 2 of 60 rows do not fit the window of 256 tokens (first: … row rows.csv:… is … tokens too long: …); use a base with a longer window, shorten them, or set allow_set_aside: 0.034", text("rows.csv", csv([(f"{a} " * (60 if n < 2 else 1), b) for n, (a, b) in enumerate(rows())]))),
 ]
 
 BASE = [
@@ -224,11 +229,128 @@ COMMAND = [
 ]
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{group}-{case.name}".replace(" ", "-")) for group, cases in {"task": TASK_FILE, "data": DATA, "ladder": LADDER, "base": BASE, "command": COMMAND}.items() for case in cases])
-def test_a_slip_earns_one_line(case: Case, place: Path, rung: Command) -> None:
+RUN = [
+    Case("of another task", CLIMB, "run: holds another run (other everything, task); name a new directory with --out", task("0.2}", "0.3}")),
+    Case("of another seed", f"{CLIMB} --all --seed 1", "run: holds another run (other seed); name a new directory with --out"),
+    Case("a file", "climb task.yaml --base llama --out rows.csv", "rows.csv: is a file where the run directory belongs; name another with --out"),
+    Case("below a file", "climb task.yaml --base llama --out rows.csv/run", "rows.csv/run: cannot write (a file stands where a folder belongs); make room or name another place; what is finished is kept"),
+    Case("foreign folder", "climb task.yaml --base llama --out notes", "notes: holds other files and no run; name a new directory with --out", text("notes/thesis.txt", "dear reader")),
+    Case("identity damaged", CLIMB, "run/identity.json: damaged: …; remove it, and its step is done again", text("run/identity.json", "{")),
+    Case("ledger is no database", "climb task.yaml --base llama --out new --ledger rows.csv", "rows.csv: the ledger cannot be used: file is not a database; name a file that can be written in RUNG_LEDGER"),
+    Case("ledger below a file", "climb task.yaml --base llama --out new --ledger rows.csv/l", "rows.csv/l: the ledger cannot be used: …; name a file that can be written in RUNG_LEDGER"),
+]
+
+REPORT = [
+    Case("no run", "report nowhere", "nowhere: no run here; name a directory that `rung climb` made"),
+    Case("a file", "report rows.csv", "rows.csv: no run here; name a directory that `rung climb` made"),
+    Case("unfinished", "report run", "run: the climb is not finished; run the same `rung climb` again", gone("run/report.json")),
+    Case("damaged", "report run", "run/report.json: damaged: …; remove it and run the same `rung climb` again", text("run/report.json", '{"version": 1')),
+    Case("cut to a shell", "report run --json", "report.json: task is missing; climb again", text("run/report.json", '{"version": 1}')),
+    Case("of another version", "report run", "report.json: version 99, not 1; use the rung that wrote it", text("run/report.json", '{"version": 99}')),
+]
+
+ASK = [
+    Case("no run", "ask nowhere hello", "nowhere: no run here; name a directory that `rung climb` made"),
+    Case("a base", "ask llama hello", "llama: no run here; name a directory that `rung climb` made"),
+    Case("unfinished", "ask run hello", "run: the climb is not finished; run the same `rung climb` again", gone("run/report.json")),
+    Case("unknown rung", "ask run hello --rung lorra", "run: no rung lorra was built; did you mean lora?"),
+    Case("empty", "ask run ' '", "ask: the input is empty; give a text"),
+    Case("text and file", "ask run hello --file rows.csv", "ask: a text and a file are given; give one of them"),
+    Case("file missing", "ask run --file tickets.txt", "tickets.txt: no such file; check the path"),
+    Case("file is a folder", "ask run --file run", "run: is a folder; name a text file"),
+    Case("file not UTF-8", "ask run --file x.txt", "x.txt: is not UTF-8; save it as UTF-8", text("x.txt", b"\xff\xfe")),
+    Case("file empty", "ask run --file x.txt", "ask: the input is empty; give a text", text("x.txt", "\n")),
+    Case("base gone", "ask run hello", "--base: no base model 'llama'; name …", gone("llama")),
+    Case("base with other weights", "ask run hello --base own", "run/rungs/zero-shot/system: was made on other weights than own; name its own base with --base", base(config(rope_theta=5000.0))),
+    Case("adapter gone", "ask run hello --rung lora", "run/rungs/lora/system: its weights are gone (adapter, soft_prompt, weights); …", lambda folder: shutil.rmtree(folder / "run/rungs/lora/system/adapter")),
+    Case("adapter cut short", "ask run hello --rung lora", "run/rungs/lora/system: the system is damaged (…); …", text("run/rungs/lora/system/adapter/adapter_model.safetensors", b"12345")),
+    Case("shots damaged", "ask run hello --rung few-shot-2", "run/rungs/few-shot-2/system: the system is damaged (…); …", text("run/rungs/few-shot-2/system/shots.jsonl", "{}\n")),
+]
+
+SYSTEM = "run/rungs/zero-shot/system"
+EVAL = [
+    Case("no task", f"eval {SYSTEM} tsk.yaml", "tsk.yaml: there is no such task file; `rung init DATA` writes one"),
+    Case("no system.json", "eval run/rungs/zero-shot task.yaml", "run/rungs/zero-shot: no run here; name …"),
+    Case("system.json is no JSON", f"eval {SYSTEM} task.yaml", f"{SYSTEM}/system.json: damaged: …; …", text(f"{SYSTEM}/system.json", "{")),
+    Case("system.json is a list", f"eval {SYSTEM} task.yaml", f"{SYSTEM}/system.json: made by another version of Rung; climb again", text(f"{SYSTEM}/system.json", "[]")),
+    Case("unknown form", f"eval {SYSTEM} task.yaml", f"{SYSTEM}/system.json: unknown kind of system 'promted'; did you mean prompted?", text(f"{SYSTEM}/system.json", '{"format": 1, "form": "promted"}')),
+    Case("system.json cut", f"eval {SYSTEM} task.yaml", f"{SYSTEM}: the system is damaged (…); …", text(f"{SYSTEM}/system.json", '{"format": 1, "form": "prompted"}')),
+    Case("base with other weights", f"eval {SYSTEM} task.yaml --base own", f"{SYSTEM}: was made on other weights than own; name its own base with --base", base(config(rope_theta=5000.0))),
+    Case("rows onto a file", f"eval {SYSTEM} task.yaml --test --rows rows.csv", "rows.csv: is there already; name another with --rows"),
+    Case("rows into no folder", f"eval {SYSTEM} task.yaml --test --rows rows.csv/x", "rows.csv: there is no such folder; make it, or name another with --rows"),
+]
+
+INIT = [
+    Case("onto a file", "init rows.csv", "task.yaml: is there already; name another with --out"),
+    Case("missing data", "init tickets.csv --out new.yaml", "tickets.csv: there is no such file; …"),
+    Case("bytes", "init x.csv --out new.yaml", "x.csv:1: is not UTF-8; convert it, for example: iconv -f latin1 -t utf-8", text("x.csv", bytes(range(128, 256)))),
+    Case("empty", "init x.csv --out new.yaml", "x.csv: the file is empty; give a file with rows", text("x.csv", "")),
+    Case("one column", "init x.csv --out new.yaml", "x.csv: has one column with text (a), no input and target; give a column of inputs and one of answers", text("x.csv", "a\n" + "".join(f"line {n}\n" for n in range(9)))),
+    Case("a word", "init x.txt --out new.yaml", "x.txt: …; …", text("x.txt", "nonsense")),
+    Case("a folder without data", "init docs --out new.yaml", "docs: the folder holds no data files; Rung reads …", text("docs/a.md", "# a")),
+    Case("out below a file", "init rows.csv --out rows.csv/task.yaml", "rows.csv/task.yaml: cannot write (a file stands where a folder belongs); …"),
+]
+
+LEDGER = [
+    Case("no ledger", "ledger show --ledger l.sqlite", "l.sqlite: there is no ledger; name one with --ledger, or climb first"),
+    Case("no database", "ledger show --ledger rows.csv", "rows.csv: the ledger cannot be used: file is not a database; …"),
+    Case("another database", "ledger show --ledger other.db", "other.db: this is a database, but no ledger; name another file", lambda folder: _database(folder / "other.db")),
+    Case("merge missing", "ledger merge l.sqlite", "l.sqlite: there is no ledger; …"),
+    Case("merge no database", "ledger merge rows.csv --ledger new.sqlite", "rows.csv: the ledger cannot be used: file is not a database; …"),
+    Case("export onto a file", "ledger export rows.csv", "rows.csv: the file is already there; choose another name"),
+    Case("move onto another database", "ledger move other.db", "…other.db: this is a database, but no ledger; name another file", lambda folder: _database(folder / "other.db")),
+    Case("move no ledger", "ledger move new.sqlite --ledger l.sqlite", "l.sqlite: there is no ledger; …"),
+]
+
+
+def _database(file: Path) -> None:
+    with sqlite3.connect(file) as other:
+        other.execute("CREATE TABLE songs (name TEXT)")
+    other.close()
+
+
+def named(**groups: list[Case]) -> list[object]:
+    """The cases as parameters, each with its group in its id."""
+    return [pytest.param(c, id=f"{g}: {c.name}") for g, cases in groups.items() for c in cases]
+
+
+@pytest.mark.parametrize("case", named(task=TASK_FILE, data=DATA, ladder=LADDER, base=BASE, command=COMMAND, init=INIT))
+def test_a_slip_earns_one_line_and_nothing_is_written(case: Case, place: Path, rung: Command) -> None:
     case.prepare(place)
     before = tree(place)
-    said = rung(*case.words.split())
-    import os; open("/tmp/k/lines.txt","a").write(said.err)
-    refused(said, case.line)
+    refused(rung(*shlex.split(case.words)), case.line)
     assert tree(place) == before
+
+
+@pytest.mark.parametrize("case", named(run=RUN, report=REPORT, ask=ASK, eval=EVAL, ledger=LEDGER))
+def test_a_slip_about_a_run_leaves_it_as_it_was(case: Case, climbed: Path, rung: Command) -> None:
+    case.prepare(climbed)
+    before = tree(climbed)
+    refused(rung(*shlex.split(case.words)), case.line)
+    assert tree(climbed) == before
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes: what a full disk does, at a chosen moment."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def without_measured(value: Any) -> Any:
+    """A report without what the clock said."""
+    if isinstance(value, dict):
+        return {key: without_measured(inner) for key, inner in value.items() if key not in ("measured", "command")}
+    return [without_measured(inner) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("size", [3_000, 5_000, 9_000, 14_000, 20_000, 30_000, 60_000, 100_000])
+def test_a_full_disk_is_told_and_the_climb_goes_on_where_it_stopped(size, place, finished, rung) -> None:
+    with files_of_at_most(size):
+        said = rung(*CLIMB.split(), "--all", "--ledger", ":memory:")
+    print(said)
+    assert 0

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rung.errors import RungError
+from rung.errors import RungError, nearest
 from rung.ladder.assemble import entry_of, report_of
 from rung.ladder.build import Built, BundleExaminer, build, price_in_words
 from rung.ladder.choice import Choice
@@ -173,7 +173,7 @@ def recommended_system(path: str | Path, rung: str | None = None, *, base: str |
     if label is None:
         raise RungError("no rung is recommended", where=str(path), mend=f"choose one with --rung: {', '.join(built)}")
     if label not in built:
-        raise RungError(f"no rung {label} was built", where=str(path), mend=f"built: {', '.join(built)}")
+        raise RungError(f"no rung {label} was built", where=str(path), mend=nearest(label, built))
     return load(run.artefact_path(f"rungs/{label}/system"), base=base)
 
 

@@ -75,6 +75,8 @@ def examine(
     """
     if rows is not None and rows.exists():
         raise RungError("is there already", where=str(rows), mend="name another with --rows")
+    if rows is not None and not rows.parent.is_dir():
+        raise RungError("there is no such folder", where=str(rows.parent), mend="make it, or name another with --rows")
     task = Task.load(task_file)
     saved = load(system, base=base) if (system / MANIFEST).is_file() else recommended_system(system, rung, base=base)
     if not test:

@@ -66,8 +66,8 @@ def set_aside_misfits(task: Task, body: Body) -> Task:
                 where=task.name,
                 mend="use a base with a longer window",
             )
-    names = ", ".join(str(row.row["id"]) for row in misfits[:5])
-    warning = f"{len(misfits)} rows do not fit the window of {window} tokens and are set aside: {names}"
+    warning = f"{len(misfits)} of {rows} rows do not fit the window of {window} tokens and are set aside"
+    warning += f" (first: {misfits[0].text})"
     return replace(
         task,
         splits=Splits(kept["train"], kept["validation"], kept["test"]),
@@ -122,5 +122,5 @@ def _misfit(row: Example, split: str, excess: int) -> SetAside:
     return SetAside(
         {"id": row.id, "split": split, "prompt": row.text, "target": row.target},
         "longer than the window",
-        f"{split} row {row.id} is {excess} tokens too long: {shown}…",
+        f"{split} row {row.meta.get('row', row.id)} is {excess} tokens too long: {shown}…",
     )

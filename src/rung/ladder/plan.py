@@ -121,15 +121,20 @@ def _without_leaks(task: Task, choice: Choice) -> tuple[Task, tuple[Leak, ...]]:
     if not leaks:
         return task, ()
     if not choice.drop_leaks:
-        first = leaks[0]
+        first, count = leaks[0], f"{len(leaks)} rows stand" if len(leaks) > 1 else "1 row stands"
         shown = " ".join(first.text.split())[:50]
         raise RungError(
-            f"{len(leaks)} rows stand in two splits (first: {first.split} row {first.id} is like {first.held_out} row "
-            f"{first.held_out_id}: {shown!r})",
+            f"{count} in two splits (first: {first.split} row {place_of(task, first.split, first.id)} is like "
+            f"{first.held_out} row {place_of(task, first.held_out, first.held_out_id)}: {shown!r})",
             where=task.name,
             mend="list them with `rung plan --leaks`, or take them out of train with --drop-leaks",
         )
     return drop_leaks(task, leaks), leaks
+
+
+def place_of(task: Task, split: str, row: str) -> str:
+    """Where a row of a split was read, `rows.csv:12`; its id where that is not known."""
+    return str(next((one.meta.get("row", row) for one in task.split(split) if one.id == row), row))
 
 
 def _guard_task(path: Path, margin: float, body: Body) -> tuple[str, Task, float]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from rung.ladder.ledger import Ledger, default_path
-from rung.ladder.plan import Plan, PlannedRung
+from rung.ladder.plan import Plan, PlannedRung, place_of
 from rung.ladder.wording import foresee
 from rung.task import Leak, Task, find_leaks
+
+LISTED = 5
+"""Rows of a kind that were set aside, told one by one."""
 
 
 def plan_lines(plan: Plan, ledger: Ledger | None = None) -> list[str]:
@@ -21,14 +24,17 @@ def plan_lines(plan: Plan, ledger: Ledger | None = None) -> list[str]:
 
 def leak_lines(path: Path) -> list[str]:
     """Every row that stands in two splits."""
-    leaks = find_leaks(Task.load(path))
-    return [f"{len(leaks)} rows stand in two splits", *(_leak_line(leak) for leak in leaks)]
+    task = Task.load(path)
+    leaks = find_leaks(task)
+    count = "1 row stands" if len(leaks) == 1 else f"{len(leaks)} rows stand"
+    return [f"{count} in two splits", *(_leak_line(task, leak) for leak in leaks)]
 
 
-def _leak_line(leak: Leak) -> str:
+def _leak_line(task: Task, leak: Leak) -> str:
     what = "the same as" if leak.exact else f"{leak.similarity:.2f} like"
     shown = " ".join(leak.text.split())[:70]
-    return f"  {leak.split} row {leak.id} is {what} {leak.held_out} row {leak.held_out_id}: {shown}"
+    ours, theirs = place_of(task, leak.split, leak.id), place_of(task, leak.held_out, leak.held_out_id)
+    return f"  {leak.split} row {ours} is {what} {leak.held_out} row {theirs}: {shown}"
 
 
 def _task_lines(plan: Plan) -> list[str]:
@@ -51,6 +57,9 @@ def _task_lines(plan: Plan) -> list[str]:
     ]
     for reason, count in task.set_aside_counts.items():
         lines.append(f"aside   {count} rows: {reason}")
+        told = [row.text for row in task.set_aside if row.reason == reason]
+        lines += [f"        {text}" for text in told[:LISTED]]
+        lines += [f"        and {count - LISTED} more; the climb keeps them all in set-aside.jsonl"] * (count > LISTED)
     if plan.leaks:
         lines.append(f"leaks   {len(plan.leaks)} rows taken out of train and validation")
     return lines + [f"note    {warning}" for warning in task.warnings]

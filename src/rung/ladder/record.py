@@ -404,7 +404,7 @@ def _made(kind: Any, value: Any, where: str) -> Any:
 
 def _record(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise RungError(f"{value!r} is no object", where=where)
+        raise RungError(f"{value!r} is no object", where=where, mend="climb again")
     if kind is RungEntry and isinstance(value.get("forecast"), Mapping):
         value = {**value, "forecast": value["forecast"].get("measured")}
     known = {part.name: part for part in fields(kind)}
@@ -413,6 +413,6 @@ def _record(kind: type, value: Any, where: str) -> Any:
             raise RungError(f"unknown key {key}", where=where, mend=nearest(str(key), known))
     for name, part in known.items():
         if name not in value and part.default is MISSING and part.default_factory is MISSING:
-            raise RungError(f"{name} is missing", where=where)
+            raise RungError(f"{name} is missing", where=where, mend="climb again")
     hints = _hints(kind)
     return kind(**{name: _made(hints[name], item, f"{where}.{name}") for name, item in value.items()})

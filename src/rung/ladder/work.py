@@ -82,11 +82,3 @@ def training(facts: Facts, *, epochs: float, passes: int, weights: bool, virtual
 def mean(values: Sequence[float]) -> float:
     """The average; 0 for none."""
     return sum(values) / len(values) if values else 0.0
-
-
-def break_even(one: Work, other: Work) -> float | None:
-    """After how many requests the total costs of two rungs are equal; None where one is cheaper from the start to the end."""
-    adapt, request = other.adapt - one.adapt, one.request - other.request
-    if request == 0 or adapt / request < 0:
-        return None
-    return adapt / request

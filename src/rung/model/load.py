@@ -22,7 +22,7 @@ from rung.errors import MissingExtra, RungError, nearest
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16")
 BUNDLED = Path(__file__).parent / "tiny"
 TOKENIZER_FILES = (
     "tokenizer.json",

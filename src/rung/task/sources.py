@@ -130,7 +130,11 @@ def _read(file: Path, shown: str, reading: Reading, in_folder: bool) -> Members:
         members = {"": _parquet(file, shown)}
     elif suffix in (".csv", ".tsv") or (suffix not in _SUFFIXES and reading.delimiter):
         delimiter = reading.delimiter or ("\t" if suffix == ".tsv" else ",")
-        records = read_delimited(_text(file, shown), shown, delimiter, reading)
+        text = _text(file, shown)
+        if text.lstrip().startswith(('{"', "[{")):
+            mend = "name it .jsonl (an object a line) or .json (one list)"
+            raise RungError(f"is named {suffix} but holds JSON", where=shown, mend=mend)
+        records = read_delimited(text, shown, delimiter, reading)
         members = {"": [Row(values, shown, line) for line, values in records]}
     elif suffix in (".jsonl", ".ndjson"):
         members = {"": _json_lines(_text(file, shown), shown)}
@@ -238,7 +242,9 @@ def _parquet(file: Path, shown: str) -> list[Row]:
         records = pq.read_table(file).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise RungError(
-            f"is not a Parquet file: {error}", where=shown, mend="give it its right name, or write it again"
+            f"is not a Parquet file: {_first_line(error).rstrip('.')}",
+            where=shown,
+            mend="give it its right name, or write it again",
         ) from None
     return _numbered(records, shown)
 

@@ -26,7 +26,7 @@ from rung.model.build import build
 from rung.model.tokenizer import train_tokenizer
 from rung.train.keep import latest_checkpoint, step_of_checkpoint
 from rung.train.masters import Masters
-from rung.train.objectives import OBJECTIVES, token_losses
+from rung.train.objectives import OBJECTIVES, Batch, Objective, token_losses
 from rung.train.recipe import Recipe
 from rung.train.schedule import schedule
 from rung.train.settings import FitResult, TrainSettings
@@ -139,7 +139,7 @@ def _train(
     return train(
         module,
         corpus,
-        OBJECTIVES[settings.objective],
+        watch.over(OBJECTIVES[settings.objective]),
         loop,
         folder=work / "checkpoints",
         evaluate=watch.judge,
@@ -160,6 +160,18 @@ class Watch:
         self._step = step_of_checkpoint(latest_checkpoint(file.parent / "checkpoints"))
         self._first: int | None = None
         self._began = time.monotonic()
+        self._loss = self._weight = 0.0
+
+    def over(self, objective: Objective) -> Objective:
+        """The same objective, its losses noted for the next line."""
+
+        def noted(module: Any, batch: Batch) -> torch.Tensor:
+            loss = objective(module, batch)
+            self._loss += float(loss.detach())
+            self._weight += float(batch["weights"].sum())
+            return loss
+
+        return noted
 
     def progress(self, step: int, last: int) -> None:
         """One line every hundredth of the run."""
@@ -169,7 +181,9 @@ class Watch:
         if step > self._first and (step % self._every == 0 or step == last):
             spent = time.monotonic() - self._began
             left = spent / (step - self._first) * (self._steps - step)
-            self._report(f"step {step}/{self._steps}  {spent / 60:.1f} min, {left / 60:.1f} to go")
+            loss = self._loss / max(self._weight, 1e-9)
+            self._loss = self._weight = 0.0
+            self._report(f"step {step}/{self._steps}  loss {loss:.3f}  {spent / 60:.1f} min, {left / 60:.1f} to go")
 
     def judge(self) -> Judgement:
         """Validate now and then. No score is returned: the last weights are the ones that count, not the best."""

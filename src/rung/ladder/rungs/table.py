@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from rung.errors import RungError, nearest
 from rung.ladder.rung import Rung
@@ -54,10 +54,11 @@ def make_rung(request: RungRequest) -> Rung:
             mend = nearest(key, known) if known else f"{request.name} has no fields"
             raise RungError(f"unknown field {key} of {request.name}", where=where, mend=mend)
     settings = {key: tuple(value) if isinstance(value, list) else value for key, value in request.fields.items()}
-    for part in fields(made):
-        if part.name in settings and (wanted := _misfit(settings[part.name], part.default)):
-            said = show(request.fields[part.name])
-            raise RungError(f"{part.name} of {request.name} is {said}", where=where, mend=f"give {wanted}")
+    hints = get_type_hints(made)
+    for key, value in settings.items():
+        if wanted := _misfit(value, hints[key]):
+            said = show(request.fields[key])
+            raise RungError(f"{key} of {request.name} is {said}", where=where, mend=f"give {wanted}")
     try:
         rung: Rung = made(**settings)
     except RungError as error:
@@ -65,20 +66,24 @@ def make_rung(request: RungRequest) -> Rung:
     return rung
 
 
-def _misfit(value: Any, default: Any) -> str:
-    """What a field wants, by its default, where `value` is something else; else nothing.
+def _misfit(value: Any, hint: Any) -> str:
+    """What a field of this type wants where `value` is something else; nothing where it fits.
 
-    >>> _misfit(2, 4), _misfit(2.5, 4), _misfit((1, 2), (0.1,)), _misfit("all", 4)
+    >>> _misfit(2, int), _misfit(2.5, int), _misfit((1, 2), tuple[float, ...] | float), _misfit("all", int | None)
     ('', 'a whole number', '', 'a whole number')
     """
-    several = isinstance(default, tuple)
-    kind = type(default[0] if several else default)
-    allowed = (int, float) if kind is float else (kind,)
-    words = {int: "a whole number", float: "a number", str: "a word"}
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    several = any(get_origin(part) is tuple for part in parts)
+    atoms = {get_args(part)[0] if get_origin(part) is tuple else part for part in parts}
+    allowed = tuple({int, float} if float in atoms else {int}) if atoms & {int, float} else (str,)
     values = value if isinstance(value, tuple) and several else (value,)
     fits = all(isinstance(one, allowed) and not isinstance(one, bool) for one in values)
-    finite = fits and all(math.isfinite(one) for one in values if isinstance(one, float))
-    return "" if values and finite else words[kind] + (", or a list of such" if several else "")
+    if (values and fits and all(math.isfinite(one) for one in values if isinstance(one, float))) or (
+        value is None and NoneType in atoms
+    ):
+        return ""
+    wanted = "a word" if allowed == (str,) else "a number" if float in atoms else "a whole number"
+    return wanted + (", or a list of such" if several else "")
 
 
 def ladder_of(requests: Sequence[RungRequest] | None, kind: ModelKind) -> tuple[Rung, ...]:
