@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -62,6 +63,9 @@ class Run:
             )
         if (path / LOCK).is_file():
             os.close(_take_lock(path))
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if not os.access(there, os.W_OK):
+            raise OSError("it is read-only")
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any]) -> Run:
@@ -227,7 +231,9 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         if not isinstance(error, RungError) and any(sign in str(error) for sign in _NATIVE):
-            raise cannot_write(path, OSError(str(error).splitlines()[0])) from error
+            told = re.search(r"I/O error: (.*?) \(os error", str(error))
+            reason = told[1] if told else "the disk took less than was written"
+            raise cannot_write(path, OSError(reason)) from error
         raise
 
 

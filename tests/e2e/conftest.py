@@ -16,7 +16,38 @@ import pytest
 
 from rung.cli.main import main
 
-WORDS = ["where", "is", "my", "order", "the", "parcel", "never", "came", "please", "send", "back", "lamp", "broke", "cannot", "log", "in", "question", "about", "kettle", "size", "card", "declined", "invoice", "red", "green", "blue", "north", "south", "east", "west"]
+WORDS = [
+    "where",
+    "is",
+    "my",
+    "order",
+    "the",
+    "parcel",
+    "never",
+    "came",
+    "please",
+    "send",
+    "back",
+    "lamp",
+    "broke",
+    "cannot",
+    "log",
+    "in",
+    "question",
+    "about",
+    "kettle",
+    "size",
+    "card",
+    "declined",
+    "invoice",
+    "red",
+    "green",
+    "blue",
+    "north",
+    "south",
+    "east",
+    "west",
+]
 TASK = """\
 name: tickets
 kind: classify
@@ -80,7 +111,9 @@ def rung(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         out, err = capfd.readouterr()
         # Python keeps these from the eye of whoever types the command; pytest would swallow the others too.
         quiet = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning, ImportWarning)
-        err += "".join(f"{one.category.__name__}: {one.message}\n" for one in told if not issubclass(one.category, quiet))
+        err += "".join(
+            f"{one.category.__name__}: {one.message}\n" for one in told if not issubclass(one.category, quiet)
+        )
         return Said(int(left.value.code or 0), out, err)
 
     return run

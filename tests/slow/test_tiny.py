@@ -6,25 +6,24 @@ import csv
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from rung.data.mixture import documents
-from rung.generate.engine import Engine
-from rung.model.layout import Layout
 from rung.model.load import Model
 from rung.train.recipe import Recipe
-from rung.types import Message
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "recipes" / "tiny"))
+
+from unseen import TASKS as UNSEEN  # noqa: E402
+from unseen import accuracies, lower_bound  # noqa: E402
+
 RECIPE = ROOT / "recipes" / "tiny" / "recipe.yaml"
-UNSEEN = ROOT / "tests" / "data" / "unseen_tasks.json"
 GRAM = 8  # words
-DRAWS = 3  # sets of shots a query
 pytestmark = pytest.mark.slow
 
 
@@ -49,48 +48,6 @@ def test_card_tells_the_truth(tiny: Model) -> None:
     assert record["corpus"]["digest"] in card
     assert f"{record['parameters']:,}" in card
     assert record["parameters"] == tiny.module.num_parameters()
-
-
-def accuracies(tiny: Model, *, listed: bool) -> dict[str, np.ndarray]:
-    """Accuracy of each unseen task: without shots, with four, and with four whose labels are shuffled."""
-    layout, engine = Layout.of(tiny), Engine(tiny)
-    found: dict[str, list[float]] = {"zero": [], "four": [], "shuffled": []}
-    for number, task in enumerate(json.loads(UNSEEN.read_text(encoding="utf-8"))["tasks"]):
-        labels = sorted(task["labels"])
-        instruction = f"Answer with one of: {', '.join(labels)}." if listed else ""
-        answers = [layout.answer(label, end=True) for label in labels]
-        for name, prompts in prompts_of(number, task).items():
-            contexts = [layout.context(instruction, shots, (Message("user", text),)) for shots, text, _ in prompts]
-            scores = np.array(engine.choose(contexts, [answers] * len(contexts)))
-            right = np.array([labels.index(label) for _, _, label in prompts])
-            found[name].append(float((scores.argmax(axis=1) == right).mean()))
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def prompts_of(number: int, task: dict[str, list]) -> dict[str, list[tuple[list, str, str]]]:
-    """For every row as the query: shots (two a label, none of them the query), text, right label."""
-    prompts: dict[str, list] = {"zero": [], "four": [], "shuffled": []}
-    for row, (text, label) in enumerate(task["rows"]):
-        prompts["zero"].append(([], text, label))
-        for draw in range(DRAWS):
-            rng = np.random.default_rng([11, number, row, draw])
-            shots = []
-            for known in task["labels"]:
-                pool = [other for other in task["rows"] if other[1] == known and other[0] != text]
-                chosen = [pool[i][0] for i in rng.permutation(len(pool))[:2]]
-                # Shuffled: each label stands at one right and one wrong shot, so that it says nothing.
-                wrong = next(other for other in task["labels"] if other != known)
-                shots += [(chosen[0], known, known), (chosen[1], known, wrong)]
-            shots = [shots[i] for i in rng.permutation(len(shots))]
-            for name, place in (("four", 1), ("shuffled", 2)):
-                prompts[name].append(([((Message("user", s[0]),), s[place]) for s in shots], text, label))
-    return prompts
-
-
-def lower_bound(gains: np.ndarray) -> float:
-    """One-sided 95 % lower bound of the mean over tasks, by t."""
-    spread = gains.std(ddof=1) / np.sqrt(len(gains))
-    return float(gains.mean() - stats.t.ppf(0.95, len(gains) - 1) * spread)
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -192,7 +149,7 @@ def test_leaks_are_found() -> None:
         "b": ["one two three four five six seven eight nine ten"],
         "c": ["no no"],
     }
-    texts = ["where is MY blue umbrella", "so: two three four five six seven eight nine, and on", "no no"]
+    texts = ["where is MY blue umbrella", "so: two three four five six seven eight nine ten, and on", "no no"]
     assert leaks(rows, texts) == [("a", rows["a"][0]), ("b", rows["b"][0])]
     assert leaks(rows, ["is my blue umbrella", "three four five six seven eight nine eleven"]) == []
 

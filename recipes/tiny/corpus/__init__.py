@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from . import classes, skills, surface
 from .draw import Draw
-from .episodes import ASSISTANT, BEGIN, END, MIXED, USER, Document, episode, lesson
+from .episodes import ASSISTANT, BEGIN, END, MIXED, USER, Document, class_episode, episode, lesson, skill_episode, table
 from .texts import Library, load
 
-__all__ = ["documents"]
+__all__ = ["Draw", "documents", "load", "sample"]
 
 
 def documents(
@@ -53,3 +54,13 @@ def _plain(library: Library, weight: float) -> list[Document]:
                 [(f"{BEGIN}{USER}", 0.0), (question, weight), (f"{END}{ASSISTANT}", 0.0), (f"{answer}{END}", weight)]
             )
     return found
+
+
+def sample(family: str, draw: Draw, library: Library) -> Document:
+    """One episode of a family by its name, with two classes: for measuring, not for training."""
+    if family == "table":
+        return table(draw, library)
+    if hasattr(skills, family):
+        return skill_episode(draw, library, getattr(skills, family))
+    make = surface.rare if family == "surface" else getattr(classes, family)
+    return class_episode(draw, library, make(draw, library, 2))

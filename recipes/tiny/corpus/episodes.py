@@ -6,6 +6,8 @@ random label). Text that is not an answer mostly weighs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from . import classes, skills, surface
 from .classes import Classes
 from .draw import LETTERS, Draw
@@ -76,7 +78,7 @@ def table(draw: Draw, library: Library) -> Document:
 def episode(draw: Draw, library: Library) -> Document:
     """One episode of a freshly invented task."""
     if draw.chance(0.17):
-        return skill_episode(draw, library)
+        return skill_episode(draw, library, skills.invent)
     count = draw.weighted((2, 3, 4, 5, 6, 8, 12, 16), (46, 17, 13, 6, 6, 6, 4, 2))
     task = invent(draw, library, count)
     return class_episode(draw, library, task)
@@ -156,8 +158,9 @@ def class_episode(draw: Draw, library: Library, task: Classes) -> Document:
     return lay_out(draw, instruction, examples)
 
 
-def skill_episode(draw: Draw, library: Library) -> Document:
-    instruction, pair = skills.invent(draw, library)
+def skill_episode(draw: Draw, library: Library, invent: Callable[[Draw, Library], skills.Skill]) -> Document:
+    """Examples of one skill, which the instruction may name."""
+    instruction, pair = invent(draw, library)
     examples: list[Example] = []
     seen: set[str] = set()
     told = draw.chance(0.7)

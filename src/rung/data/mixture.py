@@ -82,7 +82,7 @@ def documents(settings: MixtureSettings, seed: int) -> Iterator[Document]:
     if settings.generator is None:
         return _cut(settings, seed)
     held_out = settings.held_out.read_text(encoding="utf-8").split() if settings.held_out else []
-    made: Iterator[Document] = _package(settings.generator).documents(
+    made: Iterator[Document] = package(settings.generator).documents(
         seed, settings.settings, settings.files, frozenset(held_out)
     )
     return made
@@ -105,7 +105,8 @@ def _cut(settings: MixtureSettings, seed: int) -> Iterator[Document]:
         turn += 1
 
 
-def _package(folder: Path) -> ModuleType:
+def package(folder: Path) -> ModuleType:
+    """The generator package in `folder`, imported under a name of its own."""
     name = f"rung_recipe_{folder.parent.name}_{folder.name}"
     if name in sys.modules:
         return sys.modules[name]

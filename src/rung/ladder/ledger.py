@@ -289,8 +289,8 @@ class Ledger:
         if target.exists():
             raise RungError("the file is already there", where=str(target), mend="choose another name")
         partial = target.with_name(target.name + ".partial")
-        partial.unlink(missing_ok=True)
         with self._told():
+            partial.unlink(missing_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = sqlite3.connect(partial)
             try:

@@ -76,7 +76,7 @@ class Layout:
         before, after = self._bare(stem) if stem else [], self._bare(f"{stem}{gap}{text}")
         if after[: len(before)] != before:
             before, after = [], self._bare(text)
-        if len(after) == len(before):
+        if len(after) == len(before) or not text.strip():
             raise RungError(
                 f"the tokenizer gives no tokens of its own to {text!r}", where="answer", mend="use another label word"
             )
