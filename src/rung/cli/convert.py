@@ -17,7 +17,9 @@ def _formats() -> None:
 
 @convert.command()
 def llama2c(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of llama2.c, version 0 (.bin).")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A checkpoint of llama2.c, version 0 (.bin).", metavar="CHECKPOINT")
+    ],
     tokenizer: Annotated[Path, typer.Option(help="Its tokenizer (.bin).")],
     out: Annotated[Path, typer.Option(help="The new folder of the model.")],
 ) -> None:

@@ -69,7 +69,12 @@ class Engine:
     def choose(
         self, contexts: Sequence[Ids], answers: Sequence[Sequence[Ids]], progress: Progress | None = None
     ) -> list[list[float]]:
-        """log P(answer | context) in nats, summed over the answer's tokens, for every answer of every context."""
+        """log P(answer | context) in nats, summed over the answer's tokens, for every answer of every context.
+
+        Raises ValueError for a context or an answer without tokens.
+        """
+        if not all(map(len, contexts)) or not all(answer for options in answers for answer in options):
+            raise ValueError("a context or an answer has no tokens")
         if self.model.kind == "encoder-decoder":
             sizes = [len(c) + sum(map(len, a)) for c, a in zip(contexts, answers)]
             return self._batched(

@@ -33,7 +33,7 @@ from rung.system.bundle import Saved, load
 from rung.task import Task
 from rung.types import digest
 
-FORECASTS = "measured-forecasts"
+FORECASTS, THREADS = "measured-forecasts", "measured-threads"
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def climb_plan(
     try:
         with Run.open(path, plan.identity) as run:
             _write_data(plan, run)
+            _keep_threads(run)
             progress.started(plan, run.path)
             with Meter(plan.body.model.device) as meter:
                 climbing = _Climbing(plan, run, progress)
@@ -148,6 +149,16 @@ def _as_begun(plan: Plan, path: Path) -> Plan:
         for one in plan.rungs
     ]
     return replace(plan, rungs=tuple(rungs))
+
+
+def _keep_threads(run: Run) -> None:
+    """As many threads as at the climb's first start: sums in another order round otherwise, and the bits must agree."""
+    import torch
+
+    if run.has(THREADS):
+        torch.set_num_threads(int(run.read(THREADS)))
+    else:
+        run.write(THREADS, torch.get_num_threads())
 
 
 def default_path(plan: Plan, folder: Path = Path("runs")) -> Path:

@@ -97,7 +97,7 @@ class Layout:
     @cached_property
     def stop(self) -> tuple[str, ...]:
         """Strings at which a generated answer ends although no end mark came."""
-        return ("\nInput:", "\n\n") if self.style == "plain" else ()
+        return ("\nInput:",) if self.style == "plain" else ()
 
     def _bare(self, text: str) -> list[int]:
         return list(map(int, self.tokenizer(text, add_special_tokens=False)["input_ids"]))
