@@ -28,13 +28,12 @@ from rung.ladder.build import build
 from rung.ladder.choice import Choice
 from rung.ladder.plan import Plan, plan_task
 from rung.ladder.rungs.prompting import FewShot
-from rung.ladder.rungs.tuning import Full, Lora, SoftPrompt
+from rung.ladder.rungs.tuning import Lora, SoftPrompt, epochs_for
 from rung.model.load import Model
 from rung.model.threads import set_threads
 from rung.run import Run
 from rung.task import Task
 from rung.task.task import Splits
-from rung.train.search import grid
 
 PROMPTING = ("zero-shot", "one-shot", "few-shot-4", "few-shot-6-nearest")
 TRAINING = ("soft-prompt", "lora", "full")
@@ -86,31 +85,36 @@ def peer(plan: Plan, label: str, instruction: str) -> tuple[float, float]:
         own = shots.pick([row.prompt for row in rows])
         score = plain.accuracy(scorer.answers(model.fresh(), instruction, own, rows), rows)
     else:
-        score = max(_trained(plan, model, rung, instruction, settings)[0] for settings in settings_of(rung))
+        score = max(
+            _trained(plan, model, rung, instruction, settings)[0] for settings in settings_of(rung, model.parameters)
+        )
     return score, time.perf_counter() - started
 
 
-def settings_of(rung: Any) -> list[dict[str, Any]]:
+def settings_of(rung: Any, parameters: int) -> list[dict[str, Any]]:
     """Every setting that a training rung tries."""
     if isinstance(rung, SoftPrompt):
         return [{"tokens": rung.tokens, "learning_rate": rung.learning_rate}]
-    if isinstance(rung, Lora):
-        return list(rung._settings())
-    assert isinstance(rung, Full)
-    rates = rung.learning_rate if isinstance(rung.learning_rate, tuple) else (rung.learning_rate,)
-    return list(grid(learning_rate=rates))
+    return list(rung.settings(parameters))
 
 
 def _trained(plan: Plan, model: Model, rung: Any, instruction: str, settings: dict[str, Any]) -> tuple[float, int]:
     module = plain.tuned(model, rung.name, settings, 0)
     return plain.train(
-        module, model, plan.task, instruction, settings["learning_rate"], rung.epochs, rung.batch_size, seed=0
+        module,
+        model,
+        plan.task,
+        instruction,
+        settings["learning_rate"],
+        epochs_for(len(plan.task.train), rung.epochs),
+        rung.batch_size,
+        seed=0,
     )
 
 
 def single(plan: Plan, rung: Any) -> Any:
     """The training rung with one setting only."""
-    first = settings_of(rung)[-1]
+    first = settings_of(rung, plan.body.model.parameters)[-1]
     if isinstance(rung, Lora):
         return replace(rung, rank=first["rank"], learning_rate=first["learning_rate"])
     return replace(rung, learning_rate=first["learning_rate"])
@@ -127,7 +131,13 @@ def like_for_like(plan: Plan, folder: Path, instruction: str) -> dict[str, float
                 build(plan, one, run, lambda *_: None)
                 mine = time.perf_counter() - started
             started = time.perf_counter()
-            _trained(plan, Model.load(plan.body.model.name), one.rung, instruction, settings_of(one.rung)[0])
+            _trained(
+                plan,
+                Model.load(plan.body.model.name),
+                one.rung,
+                instruction,
+                settings_of(one.rung, plan.body.model.parameters)[0],
+            )
             ratios[planned.label] = (time.perf_counter() - started) / mine
     return ratios
 

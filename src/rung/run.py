@@ -54,7 +54,7 @@ class Run:
                 "is a file where the run directory belongs", where=str(path), mend="name another with --out"
             )
         known = _identity(path)
-        if known is None and path.is_dir() and any(p.name != LOCK for p in path.iterdir()):
+        if known is None and not cls.is_free(path):
             raise RungError("holds other files and no run", where=str(path), mend="name a new directory with --out")
         if known is not None and digest(known) != digest(dict(identity)):
             changed = ", ".join(_differences(known, dict(identity))) or "its identity"
@@ -66,6 +66,11 @@ class Run:
         there = next(place for place in (path, *path.absolute().parents) if place.exists())
         if not os.access(there, os.W_OK):
             raise OSError("it is read-only")
+
+    @classmethod
+    def is_free(cls, path: Path) -> bool:
+        """Whether a new run can begin at `path`: nothing is there, or only what a run left that was killed at once."""
+        return not path.is_dir() or all(p.name == LOCK or p.match(f".{IDENTITY}.*.part") for p in path.iterdir())
 
     @classmethod
     def open(cls, path: Path, identity: Mapping[str, Any]) -> Run:
@@ -197,9 +202,9 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RungError("no such file", where=str(file)) from error
+        raise RungError("no such file", where=str(file), mend="check the path") from error
     except OSError as error:
-        raise RungError(f"cannot be read ({error.strerror})", where=str(file)) from error
+        raise RungError(f"cannot be read ({error.strerror})", where=str(file), mend="check its rights") from error
     except (ValueError, RecursionError) as error:
         raise RungError(f"damaged: {error}", where=str(file), mend="remove it, and its step is done again") from error
 

@@ -10,7 +10,6 @@ as it was when the next process begins; what is not is printed as lost.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import random
@@ -26,13 +25,13 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.trun
 
 def dying(after: int) -> Any:
     """An audit hook that kills this process before its change number `after`."""
-    here, left = os.getcwd(), [after]
+    here, left = str(Path.cwd()), [after]
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
         if event not in CHANGES and not writes:
             return
-        if not isinstance(arguments[0], str | Path) or not os.path.abspath(arguments[0]).startswith(here):
+        if not isinstance(arguments[0], str | Path) or not str(Path.cwd() / arguments[0]).startswith(here):
             return
         left[0] -= 1
         if left[0] <= 0:
@@ -43,16 +42,17 @@ def dying(after: int) -> Any:
 
 
 def finished_documents() -> dict[str, str]:
-    """What a killed climb must not lose: every document and artefact that took its name."""
+    """What a killed climb must not lose: every document and artefact that took its name, but for what a clock said."""
     return {
         str(file): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in Path("run").rglob("*")
-        if file.is_file() and "scratch" not in file.parts and not any(p.endswith(".part") for p in file.parts)
+        if file.is_file()
+        and not any(part == "scratch" or part.endswith(".part") or "measured" in part for part in file.parts)
     }
 
 
 def once(words: list[str], after: int) -> int:
-    """The status of one process that runs the command and dies at `after` changes."""
+    """The status of one process that runs the command and dies before its change number `after`."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -60,12 +60,14 @@ def once(words: list[str], after: int) -> int:
     from rung.cli.main import main
 
     sys.addaudithook(dying(after))
-    code = 1
-    with contextlib.suppress(SystemExit):
+    code = 3
+    try:
         main()
-    code = 0
-    sys.stdout.flush()
-    os._exit(code)
+    except SystemExit as left:
+        code = int(left.code or 0)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 
 def run(seed: int, speed: float, mean: float, words: list[str]) -> None:

@@ -5,6 +5,7 @@ In an expected line `…` stands for anything: what a library says, a path of th
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import json
 import os
@@ -21,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tickets import TASK, Command, Said, csv, rows, tree
 
-from conftest import TASK, Command, Said, csv, rows, tree
+import rung as library
+from rung.ladder.screen import Silent
 
 CLIMB = "climb task.yaml --base llama --out run"
 PLAN = "plan task.yaml --base llama"
@@ -336,6 +339,9 @@ BASE = [
          "…own: no tokenizer files; save the tokenizer beside the weights", base(gone("tokenizer.json"))),
     Case("tokenizer is no JSON", "plan task.yaml --base own", "…own: the tokenizer does not load (…); …",
          base(text("tokenizer.json", "{"))),
+    Case("chat template broken", "plan task.yaml --base own",
+         "chat template: the chat template refuses the prompt: …; mend chat_template.jinja",
+         base(text("chat_template.jinja", "{% for %}"))),
     Case("code of its own", "plan task.yaml --base own",
          "…own: this model brings code of its own; allow it by name with --trust-remote-code, if you trust it",
          base(config(auto_map={"AutoModel": "code.Model"}))),
@@ -352,6 +358,10 @@ COMMAND = [
          "report: got unexpected extra argument(s) (run); see rung report --help"),
     Case("seed is a word", "climb task.yaml --base llama --seed x",
          "climb: invalid value for '--seed': …; see rung climb --help"),
+    Case("seed below 0", "climb task.yaml --base llama --seed -1",
+         "climb: invalid value for '--seed': …; see rung climb --help"),
+    Case("a question for a run", f"ask {'why ' * 99}".replace("why ", "why-") + " run", "why-…why-…: File name too long; name a path here"),
+    Case("a text for a base", f"plan task.yaml --base {'x' * 300}", "xxx…: File name too long; name a path here"),
     Case("unknown verb of the ledger", "ledger shw", "ledger: no such verb shw; did you mean show?"),
 ]  # fmt: skip
 
@@ -397,6 +407,7 @@ ASK = [
     Case("unknown rung", "ask run hello --rung lorra", "run: no rung lorra was built; did you mean lora?"),
     Case("empty", "ask run ' '", "ask: the input is empty; give a text"),
     Case("text and file", "ask run hello --file rows.csv", "ask: a text and a file are given; give one of them"),
+    Case("half a character", "ask run \udcff", "the input: is not UTF-8; convert it to UTF-8"),
     Case("file missing", "ask run --file tickets.txt", "tickets.txt: no such file; check the path"),
     Case("file is a folder", "ask run --file run", "run: is a folder; name a text file"),
     Case("file not UTF-8", "ask run --file x.txt", "x.txt: is not UTF-8; save it as UTF-8",
@@ -448,6 +459,7 @@ INIT = [
     Case("one column", "init x.csv --out new.yaml",
          "x.csv: has one column with text (a), no input and target; give a column of inputs and one of answers",
          text("x.csv", "a\n" + "".join(f"line {n}\n" for n in range(9)))),
+    Case("nothing", "init '' --out new.yaml", "data: a name is empty; name a file, a folder or hub:NAME"),
     Case("a word", "init x.txt --out new.yaml", "x.txt: …; …", text("x.txt", "nonsense")),
     Case("a folder without data", "init docs --out new.yaml", "docs: the folder holds no data files; Rung reads …",
          text("docs/a.md", "# a")),
@@ -501,6 +513,24 @@ def test_a_slip_about_a_run_leaves_it_as_it_was(case: Case, climbed: Path, rung:
     assert tree(climbed) == before
 
 
+def test_every_error_names_a_place_and_a_mend() -> None:
+    """Wherever the rooms behind the command line refuse something."""
+    source = Path(library.__file__).parent
+    rooms = ("cli", "ladder", "system", "task", "run.py", "model/load.py", "model/layout.py")
+    files = [file for room in rooms for file in ([source / room] if "." in room else (source / room).rglob("*.py"))]
+    calls = [
+        (file, node) for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+    ]
+    bare = []
+    for file, call in calls:
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        wanted = {"RungError": {"where", "mend"}, "refuse": {"mend"}}.get(name, set())
+        given = {keyword.arg for keyword in call.keywords}
+        if not wanted <= given and not (name == "refuse" and file.name == "cells.py" and len(call.args) == 2):
+            bare.append(f"{file.relative_to(source)}:{call.lineno}")
+    assert len(calls) > 1000 and not bare
+
+
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """No file grows beyond `size` bytes: what a full disk does, at a chosen moment."""
@@ -537,8 +567,8 @@ def ends_like(folder: Path, finished: Path) -> None:
     ("size", "ledger", "line"),
     [
         (3_000, ":memory:", "run/shared/wording-0.json: cannot write (File too large); make room …"),
-        (9_000, ":memory:", "run: cannot write (File too large); make room …"),
-        (30_000, ":memory:", "run: cannot write (the disk took less than was written); make room …"),
+        (9_000, ":memory:", "run/rungs/lora/system: cannot write (File too large); make room …"),
+        (30_000, ":memory:", "run/rungs/lora/system: cannot write (the disk took less than was written); make room …"),
         (60_000, ":memory:", "run/report.html: cannot write (File too large); make room …"),
         (20_000, "own.sqlite", "own.sqlite: the ledger cannot be used: …; name …"),
         (60_000, "own.sqlite", "own.sqlite: the ledger cannot be used: …; name …"),
@@ -598,6 +628,28 @@ def test_a_damaged_step_names_itself(climbed: Path, rung: Command) -> None:
     )
     (climbed / "run/rungs/lora/validation.json").unlink()
     assert rung(*CLIMB.split(), "--all").code == 0
+
+
+def test_a_climb_that_goes_on_keeps_what_the_budget_skipped(
+    place: Path, rung: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forecasts rest on the clock and the memory in use, so only those of the first start count."""
+
+    class Impatient(Silent):
+        def rung_started(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.climb("task.yaml", "llama", out="run", choice=library.Choice(everything=True), progress=Impatient())
+    file = place / "run" / "measured-forecasts.json"
+    told = json.loads(file.read_text())
+    assert [name for name in told if told[name]["skipped"]] == []
+    told["lora"]["skipped"] = "over the budget of 1 s, of which cheaper rungs need the rest"
+    file.write_text(json.dumps(told))
+    assert rung(*CLIMB.split(), "--all").code == 0
+    report = json.loads((place / "run" / "report.json").read_bytes())
+    lora = next(one for one in report["rungs"] if one["name"] == "lora")
+    assert lora["reason"] == told["lora"]["skipped"] and not (place / "run/rungs/lora").exists()
 
 
 def test_a_second_climb_in_one_directory_is_refused(climbed: Path, rung: Command) -> None:

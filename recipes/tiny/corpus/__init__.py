@@ -11,7 +11,8 @@ from pathlib import Path
 
 from . import classes, skills, surface
 from .draw import Draw
-from .episodes import ASSISTANT, BEGIN, END, MIXED, USER, Document, class_episode, episode, lesson, skill_episode, table
+from .episodes import ASSISTANT, BEGIN, END, USER, Document, class_episode, episode, skill_episode
+from .lessons import lesson, table
 from .texts import Library, load
 
 __all__ = ["Draw", "documents", "load", "sample"]
@@ -23,7 +24,7 @@ def documents(
     """Documents without end: the plain texts in shuffled rounds, between them episodes.
 
     `settings`: `episodes` (the share of documents that are episodes), `text_weight` (the loss weight of plain text),
-    `lessons` (how many documents the first lessons last, which give way over their last third).
+    and how many documents each stage of the lessons has (see `lessons`).
     """
     library = load(dict(files), held_out)
     choose = Draw(seed, 0)
@@ -31,9 +32,9 @@ def documents(
     index = 0
     while True:
         index += 1
-        young = max(0.0, 1 - index / settings["lessons"])
-        if choose.chance(young / MIXED):
-            yield lesson(Draw(seed, 2, index), library, young)
+        drill = lesson(Draw(seed, 2, index), library, index, settings)
+        if drill is not None:
+            yield drill
         elif choose.chance(settings["episodes"]):
             yield episode(Draw(seed, 1, index), library)
         else:

@@ -22,7 +22,6 @@ PLAIN = (("Input: {}\nAnswer:", "\n\n"),) * 4 + (
     ("{} =>", "\n"),
     ("{}\t", "\n"),
 )
-OLDER, MIXED = 0.55, 0.3  # of `young`: where lists end, and where lessons begin to give way
 LISTED = (
     "Answer with one of: {}.",
     "Labels: {}",
@@ -31,48 +30,6 @@ LISTED = (
     "Options: {}.",
     "One of: {}",
 )
-
-
-def lesson(draw: Draw, library: Library, young: float) -> Document:
-    """What a beginner learns first. `young` falls from 1 to 0.
-
-    Repeated lists of a few hundred common words teach to find again what stood before: every token is a question, and
-    the skill appears at once after about a million of them, far sooner than from episodes alone. Then come tables (a
-    word or two and their answer, asked again and again), then easy tasks whose inputs share a word with their shots.
-    """
-    stage = 0 if young > OLDER else 1 if young > MIXED else 2
-    kind = draw.weighted(("list", "table", "easy"), ((9, 1, 0), (2, 6, 3), (1, 4, 6))[stage])
-    if kind == "list":
-        pool = library.words[:300] if stage == 0 else common(draw, library)
-        words = " ".join(draw.pick(pool) for _ in range(draw.number(5, 26)))
-        again = draw.pick((" ", "\n"))
-        return [(BEGIN, 0.0), (words, 0.0), *[(again + words, 1.0)] * draw.number(1, 2), (END, 0.0)]
-    if kind == "table":
-        return table(draw, library)
-    family = draw.weighted((classes.keywords, classes.invented, classes.aspects, classes.wishes), (5, 3, 2, 3))
-    return class_episode(draw, library, family(draw, library, draw.number(2, 3)))
-
-
-def common(draw: Draw, library: Library) -> tuple[str, ...]:
-    """Half of the time only the commonest words: what recurs is learned sooner."""
-    return library.words[:400] if draw.chance(0.5) else library.words
-
-
-def table(draw: Draw, library: Library) -> Document:
-    """Two to six words with an answer each, asked over and over, sometimes with other words around them."""
-    count = draw.number(2, 4)
-    keys = draw.some(common(draw, library), count)
-    values = label_words(draw, library, count)
-    around = draw.number(0, 3)
-    examples: list[Example] = []
-    seen: set[int] = set()
-    for _ in range(draw.number(2 * count, 4 * count)):
-        c = draw.number(0, count - 1)
-        words = [draw.pick(library.words) for _ in range(draw.number(0, around))]
-        words.insert(draw.number(0, len(words)), keys[c])
-        examples.append((" ".join(words), values[c], float(c in seen)))
-        seen.add(c)
-    return lay_out(draw, "", examples)
 
 
 def episode(draw: Draw, library: Library) -> Document:

@@ -126,6 +126,7 @@ def load(files: dict[str, Path], held_out: frozenset[str]) -> Library:
         _sentences(novel),
         _sentences(tuple(question for question, _ in problems)),
     )
+    sentences = tuple(tuple(t for t in group if not any(part in t.lower() for part in dropped)) for group in sentences)
     by_keyword = _index(sentences, held_out)
     return Library(
         stories,

@@ -17,7 +17,7 @@ All = Annotated[bool, typer.Option("--all", help="Build every rung and take one 
 Only = Annotated[list[str] | None, typer.Option(help="Climb only this rung (repeatable).", metavar="RUNG")]
 Skip = Annotated[list[str] | None, typer.Option(help="Leave this rung out (repeatable).", metavar="RUNG")]
 From = Annotated[str | None, typer.Option("--from", help="Begin at this rung.", metavar="RUNG")]
-Seed = Annotated[int, typer.Option(help="Seed of shots, orders and initial weights.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of shots, orders and initial weights.")]
 DropLeaks = Annotated[bool, typer.Option(help="Take rows that also stand in a held-out split out of train.")]
 RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's own code run.")]
 

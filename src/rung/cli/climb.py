@@ -28,14 +28,14 @@ def climb(
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Climb the ladder and stop at the first rung that meets the goal. Run again, it goes on where it stopped."""
-    from rung.ladder.climb import climb_plan
-    from rung.ladder.closing import closing_lines
-    from rung.ladder.screen import screen
-
     command = "rung " + shlex.join(sys.argv[1:])
     choice = choice_of(everything, only, skip, start, seed, drop_leaks)
     try:
         plan = planned(task, base, choice, trust_remote_code)
+        from rung.ladder.climb import climb_plan
+        from rung.ladder.closing import closing_lines
+        from rung.ladder.screen import screen
+
         with screen() as progress:
             done = climb_plan(plan, out=out, ledger=ledger, progress=progress, command=command)
     except KeyboardInterrupt:

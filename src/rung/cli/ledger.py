@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 ledger = typer.Typer(help="The ledger of looks at test splits: show, move, merge, export.", no_args_is_help=True)
+New = Annotated[Path, typer.Argument(help="The new file.", metavar="FILE")]
 Place = Annotated[Path | None, typer.Option("--ledger", help="The ledger (default: the user's own).")]
 
 
@@ -26,7 +27,7 @@ def show(place: Place = None) -> None:
 
 
 @ledger.command()
-def move(target: Path, place: Place = None) -> None:
+def move(target: New, place: Place = None) -> None:
     """Move the ledger to another file; the old place points to it."""
     from rung.ladder.ledger import Ledger
 
@@ -36,7 +37,10 @@ def move(target: Path, place: Place = None) -> None:
 
 
 @ledger.command()
-def merge(other: Path, place: Place = None) -> None:
+def merge(
+    other: Annotated[Path, typer.Argument(help="A ledger, perhaps of another machine.", metavar="FILE")],
+    place: Place = None,
+) -> None:
     """Take in every look of another ledger file."""
     from rung.ladder.ledger import Ledger
 
@@ -47,7 +51,7 @@ def merge(other: Path, place: Place = None) -> None:
 
 
 @ledger.command()
-def export(target: Path, place: Place = None) -> None:
+def export(target: New, place: Place = None) -> None:
     """Write a copy that another machine can merge."""
     from rung.ladder.ledger import Ledger
 

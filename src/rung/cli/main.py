@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import sys
@@ -46,6 +48,9 @@ def main() -> None:
     """Run a verb; a `RungError` or a command line that cannot be read becomes one line and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must stand before torch is first imported
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without a sign shows its number
     try:
         sys.exit(app(prog_name="rung", standalone_mode=False) or 0)
     except UsageError as error:
@@ -61,6 +66,12 @@ def main() -> None:
         # Whoever read the output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # A text where a path belongs: even asking whether such a file exists fails, so no room behind has told it.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"rung: {str(error.filename)[:60]}…: {error.strerror}; name a path here", file=sys.stderr)
+        sys.exit(BAD_INPUT)
 
 
 def _misread(error: Any) -> RungError:

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from rung.errors import RungError, nearest
 
 Document = Sequence[tuple[str, float]]
-KEYS = ("texts", "separator", "generator", "settings", "files", "held_out", "tokenizer_documents")
+KEYS = ("texts", "separator", "generator", "settings", "later", "files", "held_out", "tokenizer_documents")
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,15 @@ class MixtureSettings:
     `texts` are files cut into documents at `separator`. `generator` is a Python package beside the recipe with a
     function `documents(seed, settings, files, held_out)` that yields documents without end: it is code of the
     recipe's author and runs as such. `held_out` holds words, one a line, that a generator leaves for evaluation.
-    The tokenizer is trained on `tokenizer_documents` documents.
+    `later` changes settings to those of the mixture that the run ends in, for a generator that begins with another;
+    validation rows come from there, and so do the `tokenizer_documents` documents that the tokenizer is trained on.
     """
 
     texts: tuple[Path, ...] = ()
     separator: str = "\n\n"
     generator: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    later: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     held_out: Path | None = None
     tokenizer_documents: int = 10_000
@@ -49,6 +51,11 @@ class MixtureSettings:
         for path in wanted:
             if not path.exists():
                 raise RungError(f"no such file {path}", where="corpus", mend="check the path and RUNG_DATA")
+
+    @property
+    def mature(self) -> MixtureSettings:
+        """The mixture that the run ends in."""
+        return replace(self, settings={**self.settings, **self.later})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], folder: Path) -> MixtureSettings:

@@ -16,7 +16,7 @@ from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
 from rung.ladder.rung import Desk, Phase
 from rung.ladder.work import Work
-from rung.run import Run, writing
+from rung.run import Run
 from rung.system.bundle import Defaults, Saved, bundle_digest, load, save
 from rung.system.encoded import Headed, Similar
 from rung.system.prompted import Prompted
@@ -57,14 +57,14 @@ def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
     """Do what is still missing of this rung: adapt and save, then score on validation."""
     desk = Desk(run, planned.label, plan.choice.seed, phase)
     task, body = plan.task.without_test(), plan.body
-    if not desk.has("built"):
-        with Meter(body.model.device) as meter, writing(run.path):
-            system = planned.rung.adapt(body, task, desk)
-            with run.artefact(desk.key("system")) as folder:
-                save(system, folder, body=body, defaults=defaults_of(task))
-        desk.write("measured-adapt", meter.to_json())
-        desk.write("built", desk.notes)
-        run.drop_scratch(planned.label)
+    if not run.has_artefact(desk.key("system")):
+        # The bundle takes its name last, so that with it everything is there, and without it nothing counts.
+        with run.artefact(desk.key("system")) as folder:
+            with Meter(body.model.device) as meter:
+                save(planned.rung.adapt(body, task, desk), folder, body=body, defaults=defaults_of(task))
+            desk.write("measured-adapt", meter.to_json())
+            desk.write("built", desk.notes)
+    run.drop_scratch(planned.label)
     if not desk.has("validation"):
         with Meter(body.model.device) as meter:
             saved = load(run.artefact_path(desk.key("system")), body=body)

@@ -7,6 +7,7 @@ built is in `build`; who is recommended, and when to stop, is decided in `decisi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from rung.ladder.report import write_report
 from rung.ladder.screen import Progress, Silent
 from rung.ladder.verdict import Decision
 from rung.model.load import Model
-from rung.run import IDENTITY, LOCK, Run, write_atomic
+from rung.run import IDENTITY, Run, write_atomic
 from rung.system.bundle import Saved, load
 from rung.task import Task
 from rung.types import digest
@@ -164,9 +165,10 @@ def _keep_threads(run: Run) -> None:
 def default_path(plan: Plan, folder: Path = Path("runs")) -> Path:
     """`runs/NAME`, or `runs/NAME-2` and so on where other runs have the name; the same run finds its own again."""
     wanted = digest(plan.identity)
+    name = re.sub(r"[/\\\0]+", "-", plan.task.name)[:100].strip(" .-") or "task"
     for number in range(1, 10_000):
-        path = folder / (plan.task.name if number == 1 else f"{plan.task.name}-{number}")
-        if not path.exists() or (path.is_dir() and not any(part.name != LOCK for part in path.iterdir())):
+        path = folder / (name if number == 1 else f"{name}-{number}")
+        if not path.is_file() and Run.is_free(path):
             return path
         if (path / IDENTITY).is_file() and Run.read_only(path).digest == wanted:
             return path

@@ -138,7 +138,9 @@ class Layout:
         try:
             return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answer))
         except TemplateError as error:
-            raise RungError(f"the chat template refuses the prompt: {error}", where="chat template") from error
+            raise RungError(
+                f"the chat template refuses the prompt: {error}", where="chat template", mend="mend chat_template.jinja"
+            ) from error
 
     def _chat_closing(self) -> str:
         turns = [{"role": "user", "content": "u"}, {"role": "assistant", "content": PROBE}]

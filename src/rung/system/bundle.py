@@ -76,7 +76,9 @@ class Saved:
 
     def _local(self, what: str) -> Any:
         if not hasattr(self.inner, what):
-            raise RungError(f"a {self.form} system has no {what}", where=str(self.folder))
+            raise RungError(
+                f"a {self.form} system has no {what}", where=str(self.folder), mend="ask a rung that reads prompts"
+            )
         return self.inner
 
     def _repr_html_(self) -> str:
@@ -87,7 +89,9 @@ def save(system: System, folder: Path, *, body: Body | None = None, defaults: De
     """Write `system` into the existing empty `folder`. Raises RungError for a kind that cannot be saved."""
     form = next((form for form in FORMS.values() if isinstance(system, form.type)), None)
     if form is None:
-        raise RungError(f"a {type(system).__name__} cannot be saved", where=str(folder))
+        raise RungError(
+            f"a {type(system).__name__} cannot be saved", where=str(folder), mend=f"save one of {', '.join(FORMS)}"
+        )
     defaults = defaults or Defaults()
     manifest = {
         "format": FORMAT,

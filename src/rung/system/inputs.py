@@ -32,6 +32,10 @@ def read_text(text: str | None, file: Path | None, stdin: TextIO) -> str:
             raise RungError("is not UTF-8", where="standard input", mend="convert it to UTF-8") from error
     else:
         found = text
+    try:
+        found.encode()
+    except UnicodeEncodeError as error:
+        raise RungError("is not UTF-8", where="the input", mend="convert it to UTF-8") from error
     if not found.strip():
         raise RungError("the input is empty", where="ask", mend="give a text")
     return found.rstrip("\n")

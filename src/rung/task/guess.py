@@ -85,6 +85,8 @@ def guess_task(sources: Sequence[str | Path], folder: str | Path = ".", name: st
     train, dev and test are taken for the splits. Raises RungError where the data cannot be read at all.
     """
     folder = Path(folder)
+    if not all(str(source) for source in sources):
+        raise RungError("a name is empty", where="data", mend="name a file, a folder or hub:NAME")
     written = {str(source): _relative(str(source), folder) for source in sources}
     reading, how = _reading([str(source) for source in sources])
     rows: list[Row] = []

@@ -86,7 +86,9 @@ def _tokenizer(recipe: Recipe, work: Path, report: Report) -> Any:
     folder = work / "tokenizer"
     if not folder.exists():
         report(f"tokenizer: {recipe.tokenizer.vocabulary} tokens")
-        source = zip(range(recipe.corpus.tokenizer_documents), documents(recipe.corpus, recipe.seed + 1), strict=False)
+        source = zip(
+            range(recipe.corpus.tokenizer_documents), documents(recipe.corpus.mature, recipe.seed + 1), strict=False
+        )
         trained = train_tokenizer(("".join(text for text, _ in document) for _, document in source), recipe.tokenizer)
         _place(folder, lambda part: trained.save_pretrained(part))
     return PreTrainedTokenizerFast.from_pretrained(folder)
@@ -109,7 +111,7 @@ def _validation(recipe: Recipe, tokenizer: Any, work: Path) -> Corpus | None:
     folder = work / "validation"
     stages = (Stage(length=recipe.train.stages[-1].length, rows=1, steps=rows),)
     if not folder.exists():
-        source = documents(recipe.corpus, recipe.seed + 2)
+        source = documents(recipe.corpus.mature, recipe.seed + 2)
         _place(folder, lambda part: write_corpus(source, tokenizer, stages, part))
     return Corpus(folder, stages)
 

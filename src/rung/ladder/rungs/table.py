@@ -37,7 +37,7 @@ DEFAULT: Mapping[ModelKind, tuple[Rung, ...]] = MappingProxyType(
         "decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
         "encoder-decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
         # A fitted head leaves a pretrained encoder little to gain from a wide search.
-        "encoder": (ZeroShot(), Nearest(), Head(), Lora(rank=(8,)), Full(learning_rate=(3e-4,))),
+        "encoder": (ZeroShot(), Nearest(), Head(), Lora(rank=(8,)), Full()),
     }
 )
 

@@ -97,7 +97,7 @@ class Lora:
     name: ClassVar[str] = "lora"
     trains: ClassVar[str] = "adapter"
     rank: tuple[int, ...] | int = (8, 32)
-    learning_rate: tuple[float, ...] | float = (2e-3, 5e-3)
+    learning_rate: tuple[float, ...] | float | None = None
     epochs: int | None = None
     batch_size: int = 16
     dropout: float = 0.0
@@ -106,7 +106,7 @@ class Lora:
         for rank in _many(self.rank):
             _within(self.name, rank=(rank, 4, 32))
         _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
-        for rate in _many(self.learning_rate):
+        for rate in _many(() if self.learning_rate is None else self.learning_rate):
             _positive(self.name, learning_rate=rate)
 
     @property
@@ -120,7 +120,7 @@ class Lora:
 
     def work(self, facts: Facts) -> Work:
         """Every setting begins; half of them go on at each round."""
-        epochs = _search_epochs(len(self._settings()), epochs_for(facts.train, self.epochs))
+        epochs = _search_epochs(len(self.settings(facts.parameters)), epochs_for(facts.train, self.epochs))
         return training(facts, epochs=epochs, passes=int(epochs), weights=False)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
@@ -130,7 +130,7 @@ class Lora:
                 body,
                 task,
                 desk,
-                self._settings(),
+                self.settings(body.model.parameters),
                 epochs_for(len(task.train), self.epochs),
                 self.batch_size,
                 self._adapter(desk),
@@ -140,12 +140,14 @@ class Lora:
         plan = TrainSettings(epochs=epochs, batch_size=self.batch_size, schedule="cosine", seed=desk.seed)
         return _searched(
             _Search(body, task, desk, best_wording(body, task, desk), plan, lambda own: add(_fresh(body), own)),
-            self._settings(),
+            self.settings(body.model.parameters),
             lambda module, folder: adapters.save_adapter(module, folder / "adapter", body.model.name),
         )
 
-    def _settings(self) -> tuple[dict[str, Any], ...]:
-        return grid(rank=_many(self.rank), learning_rate=_many(self.learning_rate))
+    def settings(self, parameters: int) -> tuple[dict[str, Any], ...]:
+        """What the search tries on a base of so many parameters."""
+        rates = rates_for(parameters, self.learning_rate, 5e-3, 0.4)
+        return grid(rank=_many(self.rank), learning_rate=rates)
 
     def _adapter(self, desk: Desk) -> Callable[[Any, Mapping[str, Any]], Any]:
         return lambda module, settings: adapters.lora(module, settings["rank"], dropout=self.dropout, seed=desk.seed)
@@ -157,14 +159,14 @@ class Full:
 
     name: ClassVar[str] = "full"
     trains: ClassVar[str] = "weights"
-    learning_rate: tuple[float, ...] | float = (3e-4, 1e-3)
+    learning_rate: tuple[float, ...] | float | None = None
     epochs: int | None = None
     batch_size: int = 16
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
         _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
-        for rate in _many(self.learning_rate):
+        for rate in _many(() if self.learning_rate is None else self.learning_rate):
             _positive(self.name, learning_rate=rate)
 
     @property
@@ -178,12 +180,12 @@ class Full:
 
     def work(self, facts: Facts) -> Work:
         """As LoRA, with gradients of the weights too."""
-        epochs = _search_epochs(len(_many(self.learning_rate)), epochs_for(facts.train, self.epochs))
+        epochs = _search_epochs(len(self.settings(facts.parameters)), epochs_for(facts.train, self.epochs))
         return training(facts, epochs=epochs, passes=int(epochs), weights=True)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
-        tried = grid(learning_rate=_many(self.learning_rate))
+        tried = self.settings(body.model.parameters)
         if body.model.kind == "encoder":
             return encoding.train(
                 body, task, desk, tried, epochs_for(len(task.train), self.epochs), self.batch_size, None
@@ -204,6 +206,22 @@ class Full:
             tried,
             lambda module, folder: save_whole(module, body, folder / "weights"),
         )
+
+    def settings(self, parameters: int) -> tuple[dict[str, Any], ...]:
+        """What the search tries on a base of so many parameters."""
+        return grid(learning_rate=rates_for(parameters, self.learning_rate, 2e-3, 0.6))
+
+
+def rates_for(parameters: int, asked: Any, tiny: float, power: float) -> tuple[float, ...]:
+    """Learning rates to try: those asked for, else two around `tiny` × (3 million / parameters)^power.
+
+    `tiny` suited a base of 3 million parameters; the power brings it to what practice uses for 7 billion: some 2e-5
+    for all weights (power 0.6), 2e-4 for LoRA (0.4).
+    """
+    if asked is not None:
+        return _many(asked)
+    middle = tiny * (3e6 / max(3e6, parameters)) ** power
+    return tuple(float(f"{middle * factor:.2g}") for factor in (0.5, 1.5))
 
 
 def epochs_for(rows: int, asked: int | None) -> int:
