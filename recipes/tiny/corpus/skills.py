@@ -124,7 +124,8 @@ def gap(draw: Draw, library: Library) -> Skill:
     def pair(d: Draw) -> Pair:
         for _ in range(20):
             text = " ".join(re.split(r"(?<=[.!?])\s+", d.pick(library.stories))[:4])
-            counts = [w for w in set(re.findall(r"[A-Za-z]{4,}", text)) if len(re.findall(rf"\b{w}\b", text)) > 1]
+            found = set(re.findall(r"[A-Za-z]{4,}", text))
+            counts = [w for w in found if len(re.findall(rf"\b{w}\b", text)) > 1 and w.lower() not in library.held_out]
             if counts:
                 word = d.pick(sorted(counts))
                 at = text.rindex(word)
@@ -139,7 +140,7 @@ def who(draw: Draw, library: Library) -> Skill:
         for _ in range(20):
             text = " ".join(re.split(r"(?<=[.!?])\s+", d.pick(library.stories))[:3])
             named = re.search(r"named ([A-Z][a-z]+)", text)
-            if named:
+            if named and named.group(1).lower() not in library.held_out:
                 return text, named.group(1)
         return "A girl named Ann ran.", "Ann"
 
