@@ -194,6 +194,28 @@ def test_weights_of_a_step_sum_to_its_targets(tokenizer: PreTrainedTokenizerFast
     assert batch["weights"][:, 1:].numpy() == pytest.approx(given[:, 1:] * scale, rel=1e-5)
 
 
+def test_generator_is_called_with_the_settings_of_its_stage(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "__init__.py").write_text(
+        "def documents(seed, settings, files, held_out):\n"
+        "    while True:\n"
+        '        yield [(f\'{seed} {settings["a"]} {settings["b"]} {sorted(held_out)} {files["x"].name}\', 1.0)]\n'
+    )
+    (tmp_path / "words").write_text("owl elk\n")
+    settings = MixtureSettings.from_mapping(
+        {
+            "generator": "made",
+            "settings": {"a": 1, "b": 2},
+            "later": {"b": 3},
+            "held_out": "words",
+            "files": {"x": "words"},
+        },
+        tmp_path,
+    )
+    assert next(iter(documents(settings, 5)))[0][0] == "5 1 2 ['elk', 'owl'] words"
+    assert next(iter(documents(settings.mature, 6)))[0][0] == "6 1 3 ['elk', 'owl'] words"
+
+
 def test_loss_is_that_of_the_model_itself(tokenizer: PreTrainedTokenizerFast) -> None:
     module = build(MODEL, tokenizer)
     ids = torch.randint(10, 300, (3, 20), generator=torch.Generator().manual_seed(1))
