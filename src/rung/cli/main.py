@@ -21,6 +21,7 @@ from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.report import report
 from rung.errors import RungError, nearest
+from rung.model.threads import prepare_environment
 
 BAD_INPUT = 2
 UsageError: Any = typer.BadParameter.__bases__[0]
@@ -46,8 +47,7 @@ app.add_typer(convert, name="import")
 
 def main() -> None:
     """Run a verb; a `RungError` or a command line that cannot be read becomes one line and exit code 2."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must stand before torch is first imported
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    prepare_environment()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a sign shows its number

@@ -13,9 +13,6 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="The new folder of the model; work under way lies beside it, in OUT.work.")],
 ) -> None:
     """Make a base model: corpus, tokenizer, weights. A run that was killed goes on where it stopped."""
-    from rung.model.threads import prepare_environment
-
-    prepare_environment()
     from rung.train.pretrain import pretrain as run
     from rung.train.recipe import Recipe
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rung.metrics import METRICS, score
@@ -162,3 +162,16 @@ def row_score(example: Example, said: Completion) -> float:
 def _with_blank(prompt: Prompt) -> Prompt:
     *before, last = prompt.messages
     return replace(prompt, messages=(*before, replace(last, content=f"{last.content} ")))
+
+
+def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any]]:
+    """Completions without their wall-clock, JSON-ready."""
+    rows = [asdict(completion) for completion in completions]
+    for row in rows:
+        del row["latency_s"]
+    return rows
+
+
+def completions_from_json(rows: Sequence[Mapping[str, Any]]) -> list[Completion]:
+    """The inverse of `completions_to_json`."""
+    return [Completion(**row) for row in rows]

@@ -5,12 +5,12 @@ Also the examiner, which scores finished bundles on test and guards when the dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rung.evaluate import Evaluation, evaluate, latency
-from rung.evaluate.evaluation import judge
+from rung.evaluate.evaluation import completions_from_json, completions_to_json, judge
 from rung.ladder.meter import Meter
 from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
@@ -82,19 +82,6 @@ def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
 def defaults_of(task: Task) -> Defaults:
     """What a bundle of this task answers when a prompt leaves it open."""
     return Defaults(task.labels, task.schema, task.sampling)
-
-
-def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any]]:
-    """Completions without their wall-clock, JSON-ready."""
-    rows = [asdict(completion) for completion in completions]
-    for row in rows:
-        del row["latency_s"]
-    return rows
-
-
-def completions_from_json(rows: Sequence[Mapping[str, Any]]) -> list[Completion]:
-    """The inverse of `completions_to_json`."""
-    return [Completion(**row) for row in rows]
 
 
 class BundleExaminer:

@@ -6,14 +6,14 @@ wording are computed once in a run and serve every rung that needs them.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from rung.errors import RungError
 from rung.evaluate import Evaluation, evaluate
-from rung.evaluate.evaluation import judge, reranked
+from rung.evaluate.evaluation import completions_to_json, judge, reranked
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
 from rung.ladder.work import Facts, Work, prompting
@@ -188,14 +188,8 @@ def _answers(system: Prompted, task: Task, desk: Desk) -> Evaluation:
     done = evaluate(system, task, progress=lambda n, total: desk.phase("validation", n, total))
     if key:
         desk.run.write(f"{key}-measured", done.latencies())
-        desk.run.write(key, [_stored(completion) for completion in done.completions])
+        desk.run.write(key, completions_to_json(done.completions))
     return done
-
-
-def _stored(completion: Completion) -> dict[str, Any]:
-    row = asdict(completion)
-    del row["latency_s"]
-    return row
 
 
 def _needs_decoder(body: Body) -> str:
