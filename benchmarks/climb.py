@@ -35,7 +35,7 @@ from rung.run import Run
 from rung.task import Task
 from rung.task.task import Splits
 
-PROMPTING = ("zero-shot", "one-shot", "few-shot-4", "few-shot-6-nearest")
+PROMPTING = ("zero-shot", "one-shot", "few-shot-4", "few-shot-4-nearest")
 TRAINING = ("soft-prompt", "lora", "full")
 
 

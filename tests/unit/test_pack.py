@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 
+from rung.model.shapes import LENGTH_STEP
 from rung.train import pack
 from rung.train.answers import AnswerLoss, RowLayout, answer_logits, choose_layout, packing_refused
 from rung.train.settings import TrainExample, TrainSettings
@@ -108,8 +109,10 @@ def test_no_token_sees_another_examples_tokens() -> None:
     layout = shared_layout(rows, 1000)
     other = [*rows[:3], TrainExample((*rows[3].context_ids[:-1], 1), rows[3].answer_ids)]
     with torch.no_grad():
-        before = answer_logits(module, layout.batches(rows)[0], layout)[0]
-        after = answer_logits(module, layout.batches(other)[0], layout)[0]
+        batch = layout.batches(rows)[0]
+        answers = batch["labels"][0] != pack.IGNORED
+        before = answer_logits(module, batch, layout)[0][answers]
+        after = answer_logits(module, layout.batches(other)[0], layout)[0][answers]
     first = sum(len(example.answer_ids) for example in rows[:3])
     assert torch.equal(before[:first], after[:first])
     assert not torch.allclose(before[first:], after[first:], atol=1e-3)
@@ -120,7 +123,8 @@ def test_the_prefix_is_computed_once_a_row() -> None:
     layout = shared_layout(rows, 1000)
     (batch,) = layout.batches(rows)
     own = sum(len(example) - 1 - len(layout.prefix) for example in rows)
-    assert batch["input_ids"].numel() == len(layout.prefix) + own
+    assert int((batch["segments"] != pack.PADDING_SEGMENT).sum()) == len(layout.prefix) + own
+    assert batch["input_ids"].shape[1] % LENGTH_STEP == 0
     assert (batch["segments"] == pack.PREFIX_SEGMENT).sum() == len(layout.prefix) >= 20
 
 

@@ -51,7 +51,7 @@ def invent(draw: Draw, library: Library, count: int) -> Classes:
         classes.aspects,
         classes.sources,
     )
-    return draw.weighted(families, (26, 20, 20, 9, 13, 9, 3))(draw, library, count)
+    return draw.weighted(families, (26, 22, 16, 20, 8, 6, 2))(draw, library, count)
 
 
 def label_words(draw: Draw, library: Library, count: int) -> list[str]:
@@ -136,7 +136,7 @@ def lay_out(draw: Draw, instruction: str, examples: list[Example]) -> Document:
     """Chat turns with the tokenizer's marks, or labelled lines of plain text."""
     reading = 0.2 if draw.chance(0.15) else 0.0
     document: Document = [(BEGIN, 0.0)]
-    if draw.chance(0.62):
+    if draw.chance(0.7):
         if instruction:
             document.append((f"{SYSTEM}{instruction}{END}", reading))
         for question, answer, weight in examples:

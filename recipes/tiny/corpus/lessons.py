@@ -81,8 +81,8 @@ def partners(draw: Draw, library: Library, most: int) -> Document:
 
 
 def easy(draw: Draw, library: Library) -> Document:
-    """A task of two or three classes whose inputs share a word with their shots."""
-    family = draw.weighted((classes.keywords, classes.invented, classes.aspects, classes.wishes), (5, 3, 2, 3))
+    """A task of two or three classes whose inputs mostly share a word with their shots."""
+    family = draw.weighted((classes.keywords, classes.invented, classes.topics, classes.wishes), (5, 6, 3, 3))
     return class_episode(draw, library, family(draw, library, draw.number(2, 3)))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from rung.generate.trie import ROOT, Trie
+from rung.model.shapes import COUNT_STEP, LENGTH_STEP, rounded
 
 HEAD_ROWS = 2048  # positions put through the output head at once: bounds the memory of the logits
 
@@ -84,7 +85,8 @@ class Forest:
         """Lay out the rows: context behind the prefix, then the nodes of the answers, padded on the right."""
         skip, base = len(prefix.ids), prefix.length
         lengths = tuple(len(context) - skip for context in contexts)
-        width = max(length + (len(trie.tokens) if trie else 0) for length, trie in zip(lengths, tries))
+        longest = max(length + (len(trie.tokens) if trie else 0) for length, trie in zip(lengths, tries))
+        width = rounded(longest, LENGTH_STEP)
         rows = len(contexts)
         ids = torch.zeros((rows, width), dtype=torch.long)
         positions = torch.zeros((rows, width), dtype=torch.long)
@@ -156,6 +158,8 @@ class Forest:
         index = torch.tensor([i for i, _ in wanted], device=states.device)
         token = torch.tensor([t for _, t in wanted], device=states.device)
         out = torch.empty(len(wanted), dtype=torch.float32, device=states.device)
+        spare = rounded(states.shape[0], COUNT_STEP) - states.shape[0]
+        states = torch.nn.functional.pad(states, (0, 0, 0, spare))
         for start in range(0, states.shape[0], HEAD_ROWS):
             logits = self.logits(states[start : start + HEAD_ROWS])
             norm = logits.logsumexp(dim=-1)

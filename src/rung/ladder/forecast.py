@@ -8,7 +8,9 @@ beside the measurements in the report.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -21,20 +23,29 @@ from rung.model import memory
 from rung.system.body import Body
 from rung.task import Task
 from rung.train.answers import MICRO_TOKENS
+from rung.train.settings import TrainSettings
+from rung.train.trainer import low_precision
+
+if TYPE_CHECKING:
+    import torch
 
 PROBE_ROWS, PROBE_TOKENS = 8, 64
+STEP_S = 0.012
+"""What a step of `transformers.Trainer` takes beside its passes: measured on two cores with small models."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Operations a second that this machine reached in a forward pass, and seconds of one request's overhead."""
+    """What this machine reached on the base: operations a second forward (`operations`) and forward and back
+    (`learning`), and seconds that a single short request takes (`overhead`)."""
 
     operations: float
+    learning: float
     overhead: float
 
     @classmethod
     def measure(cls, body: Body) -> Rates:
-        """Time a batch and a single short row on the base."""
+        """Time a batch and a single short row on the base, and a batch with its gradients. No weight gets any."""
         import torch
 
         module, model = body.model.module, body.model
@@ -43,18 +54,36 @@ class Rates:
         ids = torch.tensor(draw, device=module.device)
         extra = {"decoder_input_ids": ids[:, :1]} if model.kind == "encoder-decoder" else {}
         single = {name: value[:1] for name, value in extra.items()}
+        with torch.inference_mode():
+            batch = _shortest(lambda: module(input_ids=ids, **extra), ids.device)
+            one = _shortest(lambda: module(input_ids=ids[:1, :4], **single), ids.device)
+        learning = _shortest(lambda: _forward_and_back(module, ids, extra), ids.device)
+        passed = 2.0 * model.parameters * ids.numel()
+        return cls(passed / batch, 2.0 * passed / learning, one)
 
-        def seconds(inputs: torch.Tensor, more: dict[str, torch.Tensor], repeats: int) -> float:
-            best = float("inf")
-            with torch.inference_mode():
-                for _ in range(repeats):
-                    started = time.perf_counter()
-                    module(input_ids=inputs, **more)
-                    best = min(best, time.perf_counter() - started)
-            return best
 
-        batch, one = seconds(ids, extra, 3), seconds(ids[:1, :4], single, 3)
-        return cls(2.0 * model.parameters * ids.numel() / batch, one)
+def _shortest(run: Callable[[], object], device: torch.device, repeats: int = 3) -> float:
+    """Seconds of the fastest of some repeats."""
+    import torch
+
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _forward_and_back(module: Any, ids: torch.Tensor, extra: Mapping[str, torch.Tensor]) -> object:
+    """A pass forward and back to the embeddings, in the precision in which Rung trains: 4 operations a weight."""
+    import torch
+
+    words = module.get_input_embeddings()(ids).detach().requires_grad_(True)
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=low_precision(TrainSettings(), ids.device)):
+        out = module(inputs_embeds=words, **extra)[0]
+    return torch.autograd.grad(out.float().logsumexp(-1).sum(), words)
 
 
 def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rates: Rates) -> Forecast:
@@ -64,7 +93,8 @@ def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rat
     # The shared beginning of the prompts is computed once, so only the rest of each takes time.
     own = 1.0 - found.shared / max(1.0, work.prompt_tokens + work.answer_tokens)
     validation = work.request * len(task.validation)
-    seconds = (work.adapt + validation) * own / rates.operations
+    passed = (work.adapt - work.learning + validation) / rates.operations + work.learning / rates.learning
+    seconds = passed * own + work.steps * STEP_S
     written = 0 if task.labels or task.kind == "choose" else task.sampling.max_new_tokens
     latency = work.request / rates.operations + rates.overhead * (1 + written)
     return Forecast(_peak(rung, body, found), seconds, latency)

@@ -9,6 +9,7 @@ machine hour and a nominal rate, so it ranks rungs and says orders of magnitude;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,12 +40,17 @@ class Facts:
 
 @dataclass(frozen=True)
 class Work:
-    """Operations to adapt once, and for one request; tokens of a request's prompt and answer."""
+    """Operations to adapt once, and for one request; tokens of a request's prompt and answer.
+
+    Of `adapt`, `learning` are spent on passes forward and back, in so many optimizer `steps`.
+    """
 
     adapt: float
     request: float
     prompt_tokens: float
     answer_tokens: float
+    learning: float = 0.0
+    steps: float = 0.0
 
     def cost(self, budget: Budget) -> float:
         """Operations over the artefact's life: adapting once, then the declared traffic."""
@@ -67,16 +73,19 @@ def prompting(facts: Facts, *, shots: int = 0, virtual: int = 0, trials: int = 1
     return Work(request * facts.validation * trials, request, prompt, facts.answer)
 
 
-def training(facts: Facts, *, epochs: float, passes: int, weights: bool, virtual: int = 0) -> Work:
+def training(
+    facts: Facts, *, epochs: float, passes: int, weights: bool, virtual: int = 0, batch_size: int = 16
+) -> Work:
     """`epochs` over the training rows and `passes` over validation; `weights` says whether the base's own learn.
 
     `virtual` counts soft tokens in front of each prompt, while training and after.
     """
     served = prompting(facts, virtual=virtual)
     row = facts.prompt + virtual + facts.target
-    factor = 6.0 if weights else 4.0
-    adapt = factor * facts.parameters * row * facts.train * epochs + served.request * facts.validation * passes
-    return Work(adapt, served.request, served.prompt_tokens, served.answer_tokens)
+    learning = (6.0 if weights else 4.0) * facts.parameters * row * facts.train * epochs
+    adapt = learning + served.request * facts.validation * passes
+    steps = math.ceil(facts.train / batch_size) * epochs
+    return Work(adapt, served.request, served.prompt_tokens, served.answer_tokens, learning, steps)
 
 
 def mean(values: Sequence[float]) -> float:

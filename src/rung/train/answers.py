@@ -211,11 +211,12 @@ def _probe_logits(
     shared = pack.common_prefix([example.context_ids for example in pair])
     layout = RowLayout("packed", 0, 1 << 20, 1 << 20, pair[0].context_ids[:shared], virtual)
     batch = {key: value.to(device) for key, value in layout.batches(pair)[0].items()}
-    packed = answer_logits(module, batch, layout)[0].float()
+    answers = batch["labels"][0] != pack.IGNORED
+    packed = answer_logits(module, batch, layout)[0].float()[answers]
     # One segment for all, positions as they stand: what a module computes that looks at neither.
     seen = torch.full_like(batch["segments"], pack.PREFIX_SEGMENT)
     line = torch.arange(virtual, virtual + seen.shape[1], device=device)[None]
-    blind = answer_logits(module, batch | {"segments": seen, "position_ids": line}, layout)[0].float()
+    blind = answer_logits(module, batch | {"segments": seen, "position_ids": line}, layout)[0].float()[answers]
     padded = RowLayout("padded", 0, 1 << 20, virtual=virtual)
     alone = []
     for example in pair:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from rung.errors import RungError
+from rung.model.shapes import COUNT_STEP, rounded
 
 Batch = Mapping[str, torch.Tensor]
 Objective = Callable[[Any, Batch], torch.Tensor]
@@ -35,7 +36,8 @@ def token_losses(module: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]
         raise RungError("no token of the batch carries loss", where="train", mend="give answers or text a weight")
     hidden = module.base_model(input_ids=ids, use_cache=False).last_hidden_state
     hidden = hidden[:, :-1].reshape(-1, hidden.shape[-1])[picked]
-    logits = module.get_output_embeddings()(hidden).float()
+    spare = rounded(len(hidden), COUNT_STEP) - len(hidden)
+    logits = module.get_output_embeddings()(torch.nn.functional.pad(hidden, (0, 0, 0, spare)))[: len(hidden)].float()
     targets = ids[:, 1:].reshape(-1)[picked]
     return torch.nn.functional.cross_entropy(logits, targets, reduction="none"), weights[picked].float()
 

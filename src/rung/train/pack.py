@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rung.model.shapes import LENGTH_STEP, rounded
 from rung.train.settings import TrainExample
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 IGNORED = -100  # the label that cross-entropy leaves out, as everywhere in transformers
 ROW_LENGTHS = (128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 PREFIX_SEGMENT, PADDING_SEGMENT = 0, -1
+TARGET_STEP = 8  # target tokens of a row are rounded up to a multiple: fewer shapes of the head's product
 
 
 def common_prefix(contexts: Sequence[tuple[int, ...]]) -> int:
@@ -116,12 +118,14 @@ def pack_row(examples: Sequence[TrainExample], prefix: Sequence[int], virtual: i
 def packed_tensors(rows: Sequence[PackedRow], pad_id: int) -> dict[str, torch.Tensor]:
     """Rows as `input_ids`, `position_ids`, `segments` of shape (rows, length) and `labels` of (rows, targets).
 
-    Shorter rows get padding between their front and their predicting tokens, in a segment of its own.
+    Shorter rows get padding between their front and their predicting tokens, in a segment of its own. Both sizes are
+    rounded up: padding has position 0, so the window is never left.
     """
     import torch
 
-    length = max(len(row.ids) for row in rows)
-    targets = max(len(row.labels) for row in rows)
+    length = rounded(max(len(row.ids) for row in rows), LENGTH_STEP)
+    targets = rounded(max(len(row.labels) for row in rows), TARGET_STEP)
+    length = max(length, targets)  # an answer may be nearly all of its row
     shape = (len(rows), length)
     ids = torch.full(shape, pad_id, dtype=torch.long)
     positions = torch.zeros(shape, dtype=torch.long)

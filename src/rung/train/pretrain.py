@@ -23,6 +23,7 @@ from transformers import PreTrainedTokenizerFast
 from rung.data.mixture import documents
 from rung.errors import RungError
 from rung.model.build import build
+from rung.model.load import pick_device
 from rung.model.tokenizer import train_tokenizer
 from rung.train.keep import latest_checkpoint, step_of_checkpoint
 from rung.train.masters import Masters
@@ -126,6 +127,7 @@ def _train(
     stop_after: int | None,
 ) -> FitResult:
     settings = recipe.train
+    module.to(pick_device("auto"))  # before the copies are taken: they live where the weights do
     optimiser = Masters(module, settings.optimiser)  # its copies are taken in full precision
     if settings.dtype == "bfloat16":
         module.to(torch.bfloat16)

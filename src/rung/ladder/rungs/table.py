@@ -32,10 +32,12 @@ RUNGS: Mapping[str, type[Any]] = MappingProxyType(
     }
 )
 
+# Shots at random and the same number nearest to the input: what separates the two is the choosing.
+PROMPTED = (ZeroShot(), OneShot(), FewShot(4), FewShot(4, "nearest"), SoftPrompt(), Lora(), Full())
 DEFAULT: Mapping[ModelKind, tuple[Rung, ...]] = MappingProxyType(
     {
-        "decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
-        "encoder-decoder": (ZeroShot(), OneShot(), FewShot(4), FewShot(6, "nearest"), SoftPrompt(), Lora(), Full()),
+        "decoder": PROMPTED,
+        "encoder-decoder": PROMPTED,
         # A fitted head leaves a pretrained encoder little to gain from a wide search.
         "encoder": (ZeroShot(), Nearest(), Head(), Lora(rank=(8,)), Full()),
     }

@@ -66,7 +66,9 @@ class SoftPrompt:
     def work(self, facts: Facts) -> Work:
         """Gradients flow through the whole base, but only the prompt moves."""
         epochs = epochs_for(facts.train, self.epochs)
-        return training(facts, epochs=epochs, passes=epochs, weights=False, virtual=self.tokens)
+        return training(
+            facts, epochs=epochs, passes=epochs, weights=False, virtual=self.tokens, batch_size=self.batch_size
+        )
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Train the embeddings, starting from those of the instruction's own words."""
@@ -121,7 +123,7 @@ class Lora:
     def work(self, facts: Facts) -> Work:
         """Every setting begins; half of them go on at each round."""
         epochs = _search_epochs(len(self.settings(facts.parameters)), epochs_for(facts.train, self.epochs))
-        return training(facts, epochs=epochs, passes=int(epochs), weights=False)
+        return training(facts, epochs=epochs, passes=int(epochs), weights=False, batch_size=self.batch_size)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
@@ -181,7 +183,7 @@ class Full:
     def work(self, facts: Facts) -> Work:
         """As LoRA, with gradients of the weights too."""
         epochs = _search_epochs(len(self.settings(facts.parameters)), epochs_for(facts.train, self.epochs))
-        return training(facts, epochs=epochs, passes=int(epochs), weights=True)
+        return training(facts, epochs=epochs, passes=int(epochs), weights=True, batch_size=self.batch_size)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
