@@ -20,6 +20,7 @@ from rung.generate.trie import build, common_prefix
 from rung.model.load import Model
 from rung.types import Sampling
 
+BATCH_TOKENS = 4096  # rows × length of one forward pass, unless told otherwise
 WORTH_SHARING = 8  # a shorter common prefix costs more in bookkeeping than it saves
 Ids = Sequence[int]
 Progress = Callable[[int, int], None]
@@ -49,7 +50,7 @@ class Engine:
         *,
         module: Any = None,
         virtual: torch.Tensor | None = None,
-        batch_tokens: int = 4096,
+        batch_tokens: int = BATCH_TOKENS,
         like: Engine | None = None,
     ) -> None:
         self.model = model

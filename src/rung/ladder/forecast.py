@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from rung.generate.engine import BATCH_TOKENS
 from rung.ladder.fit import Lengths
 from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
 PROBE_ROWS, PROBE_TOKENS = 8, 64
+SHARES = {"virtual": 0.001, "adapter": 0.05, "weights": 1.0}
+"""Of the weights, how many a rung trains, about."""
 STEP_S = 0.012
 """What a step of `transformers.Trainer` takes beside its passes: measured on two cores with small models."""
 
@@ -92,29 +95,40 @@ def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rat
         return Forecast(0, 0.0, 0.0)
     # The shared beginning of the prompts is computed once, so only the rest of each takes time.
     own = 1.0 - found.shared / max(1.0, work.prompt_tokens + work.answer_tokens)
-    validation = work.request * len(task.validation)
-    passed = (work.adapt - work.learning + validation) / rates.operations + work.learning / rates.learning
-    seconds = passed * own + work.steps * STEP_S
+    scored = work.adapt - work.learning + work.request * len(task.validation)
+    passed = scored / rates.operations + work.learning / rates.learning
     written = 0 if task.labels or task.kind == "choose" else task.sampling.max_new_tokens
+    # Answers are written token by token: a batch takes as many steps as its longest answer has tokens.
+    batches = -(-scored / work.request * (work.prompt_tokens + written) // BATCH_TOKENS)
+    seconds = passed * own + work.steps * STEP_S + batches * written * rates.overhead
     latency = work.request / rates.operations + rates.overhead * (1 + written)
     return Forecast(_peak(rung, body, found), seconds, latency)
 
 
 def _peak(rung: Rung, body: Body, found: Lengths) -> int:
-    """Bytes of the process: the libraries as they stand loaded, the base, and what the rung adds."""
+    """Bytes in use as things stand, the base among them, and what the rung adds: of the GPU where it computes there."""
     model, shape = body.model, memory.ModelShape.of(body.model.config)
+    device = model.device.partition(":")[0]
     trains = getattr(rung, "trains", "nothing")
-    loaded = psutil.Process().memory_info().rss
     length = found.longest + int(found.target)
+    stored = int(model.module.dtype.itemsize)
     if trains in ("virtual", "adapter", "weights"):
-        width = 2 if model.module.dtype.itemsize == 2 and trains != "weights" else 4
-        share = {"virtual": 0.001, "adapter": 0.05, "weights": 1.0}[trains]
-        trainable = max(1, int(model.parameters * share))
-        tokens = max(MICRO_TOKENS["cuda" if model.device.startswith("cuda") else "cpu"], length)
-        return (
-            loaded
-            + memory.train_memory(shape, model.parameters, trainable, tokens, length=length, weight_bytes=width).total
-        )
-    width = int(model.module.dtype.itemsize)
-    rows = max(1, 4096 // max(1, length))
-    return loaded + memory.serve_memory(shape, model.parameters, rows=rows, length=length, weight_bytes=width).total
+        width = 2 if stored == 2 and trains != "weights" else 4
+        trainable = max(1, int(model.parameters * SHARES[trains]))
+        tokens = max(MICRO_TOKENS.get(device, MICRO_TOKENS["cpu"]), length)
+        added = memory.train_memory(
+            shape, model.parameters, trainable, tokens, length=length, weight_bytes=width, device=device
+        ).total
+    else:
+        rows = max(1, BATCH_TOKENS // max(1, length))
+        use = memory.serve_memory(shape, model.parameters, rows=rows, length=length, weight_bytes=stored, device=device)
+        added = use.total - round(use.weights)  # the base's own are there already
+    return _in_use(model.device) + added
+
+
+def _in_use(device: str) -> int:
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.memory_allocated())
+    return int(psutil.Process().memory_info().rss)

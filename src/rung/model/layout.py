@@ -70,8 +70,19 @@ class Layout:
         """Token ids of an answer as it continues a prompt; with `end`, closed by the end mark.
 
         The ids are those of `enc(prompt + answer)` after `enc(prompt)`, found on the prompt's last characters. Where the
-        tokenizer joins the two at their boundary, the answer is encoded as a text of its own.
+        tokenizer joins the two at their boundary, the answer is encoded as a text of its own. Each text is encoded once:
+        a task asks for the same labels at every row.
         """
+        if text not in self._answers:
+            self._answers[text] = self._encoded(text)
+        ids = self._answers[text]
+        return [*ids, *self.end] if end else list(ids)
+
+    @cached_property
+    def _answers(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
         stem, gap = self._boundary
         before, after = self._bare(stem) if stem else [], self._bare(f"{stem}{gap}{text}")
         if after[: len(before)] != before:
@@ -80,8 +91,7 @@ class Layout:
             raise RungError(
                 f"the tokenizer gives no tokens of its own to {text!r}", where="answer", mend="use another label word"
             )
-        ids = after[len(before) :]
-        return [*ids, *self.end] if end else ids
+        return tuple(after[len(before) :])
 
     @cached_property
     def end(self) -> list[int]:

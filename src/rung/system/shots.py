@@ -17,6 +17,8 @@ import numpy as np
 from rung.model.layout import Shot
 from rung.types import Message
 
+CHUNK = 256  # inputs compared with the whole pool at once: bounds the table of their cosines
+
 
 class Shots(Protocol):
     """Gives the shots for each input."""
@@ -54,9 +56,23 @@ class NearestShots:
     def pick(self, inputs: Sequence[Sequence[Message]]) -> list[tuple[Shot, ...]]:
         """The nearest shots of each input; ties go to the row that stands first in the pool."""
         words, table = self._index
-        cosines = np.asarray((words.transform([_text(one) for one in inputs]) @ table.T).todense())
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, : self.k]
-        return [tuple(self.pool[index] for index in reversed(row)) for row in order.tolist()]
+        vectors = words.transform([_text(one) for one in inputs])
+        found: list[tuple[Shot, ...]] = []
+        for start in range(0, len(inputs), CHUNK):
+            cosines = np.asarray((vectors[start : start + CHUNK] @ table.T).todense())
+            found += [tuple(self.pool[index] for index in reversed(_best(row, self.k))) for row in cosines]
+        return found
+
+
+def _best(values: np.ndarray, count: int) -> list[int]:
+    """The places of the `count` greatest values, the greatest first and the first of equals first."""
+    if count < len(values):
+        least = np.partition(values, len(values) - count)[len(values) - count]
+        places = np.flatnonzero(values >= least)
+    else:
+        places = np.arange(len(values))
+    order = np.argsort(-values[places], kind="stable")[:count]
+    return [int(place) for place in places[order]]
 
 
 def _text(messages: Sequence[Message]) -> str:
