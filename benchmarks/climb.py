@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # Rung's own policy for both sides, set before torch is loaded
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rung.model.threads import prepare_environment
+
 if TYPE_CHECKING:
     from rung.errors import RungError
     from rung.ladder.choice import Choice
@@ -39,6 +41,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'rung' has no attribute {name!r}")
+    prepare_environment()  # how threads wait is read once, when torch is loaded
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -361,8 +361,14 @@ def test_answers_at_a_joining_boundary_stand_alone() -> None:
 def test_the_environment_of_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     threads.prepare_environment()
     assert (os.environ["OMP_WAIT_POLICY"], os.environ["TOKENIZERS_PARALLELISM"]) == ("ACTIVE", "false")
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("KMP_BLOCKTIME", "7")
+    threads.prepare_environment()
+    assert (os.environ["GOMP_SPINCOUNT"], os.environ["KMP_BLOCKTIME"]) == (threads.SPINS, "7")
 
 
 def test_threads_are_those_that_are_idle(monkeypatch: pytest.MonkeyPatch) -> None:
