@@ -50,7 +50,8 @@ class PlainScorer:
         for row, (context, label) in enumerate(pairs):
             ids[row, : len(context) + len(label)] = torch.tensor(context + label)
             mask[row, : len(context) + len(label)] = 1
-        logits = module(input_ids=ids, attention_mask=mask).logits
+        device = next(module.parameters()).device
+        logits = module(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.cpu()
         logits = logits[:, -longest:].float().log_softmax(-1)  # a soft prompt puts its own positions in front
         return [
             float(logits[row, torch.arange(len(c) - 1, len(c) + len(a) - 1), torch.tensor(a)].sum())
@@ -100,7 +101,7 @@ def train(
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(model.module.device.type, torch.bfloat16):
             said = scorer.answers(module, instruction, [()] * len(task.validation), task.validation)
         best = max(best, accuracy(said, task.validation))
     return best, tokens
@@ -115,6 +116,9 @@ def _loss(module: Any, rows: Sequence[tuple[list[int], list[int]]], pad: int) ->
         whole = context + answer
         ids[row, : len(whole)], mask[row, : len(whole)] = torch.tensor(whole), 1
         labels[row, len(context) : len(whole)] = torch.tensor(answer)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss: torch.Tensor = module(input_ids=ids, attention_mask=mask, labels=labels).loss
+    device = next(module.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16):
+        loss: torch.Tensor = module(
+            input_ids=ids.to(device), attention_mask=mask.to(device), labels=labels.to(device)
+        ).loss
     return loss, ids.numel()
