@@ -94,7 +94,7 @@ def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rat
     if work.request == 0.0:
         return Forecast(0, 0.0, 0.0)
     # The shared beginning of the prompts is computed once, so only the rest of each takes time.
-    own = 1.0 - found.shared / max(1.0, work.prompt_tokens + work.answer_tokens)
+    own = 1.0 - (found.shared + work.shared) / max(1.0, work.prompt_tokens + work.answer_tokens)
     scored = work.adapt - work.learning + work.request * len(task.validation)
     passed = scored / rates.operations + work.learning / rates.learning
     written = 0 if task.labels or task.kind == "choose" else task.sampling.max_new_tokens

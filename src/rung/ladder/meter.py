@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import threading
 import time
 from types import TracebackType
@@ -21,6 +24,7 @@ class Meter:
         self.peak = 0
 
     def __enter__(self) -> Meter:
+        _give_back()
         self._process = psutil.Process()
         self._stop = threading.Event()
         self.peak = self._process.memory_info().rss
@@ -52,3 +56,13 @@ class Meter:
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLING):
             self.peak = max(self.peak, self._process.memory_info().rss)
+
+
+def _give_back() -> None:
+    """Let go of what earlier work left behind, so that its memory is not counted against the work to come."""
+    gc.collect()
+    if sys.platform == "linux":
+        # GNU's C library keeps freed memory until told otherwise; others have no such function.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

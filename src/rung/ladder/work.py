@@ -42,7 +42,8 @@ class Facts:
 class Work:
     """Operations to adapt once, and for one request; tokens of a request's prompt and answer.
 
-    Of `adapt`, `learning` are spent on passes forward and back, in so many optimizer `steps`.
+    Of `adapt`, `learning` are spent on passes forward and back, in so many optimizer `steps`. `shared` of the prompt's
+    tokens are shots that every request shows alike: they cost each of them, though this machine computes them once.
     """
 
     adapt: float
@@ -51,6 +52,7 @@ class Work:
     answer_tokens: float
     learning: float = 0.0
     steps: float = 0.0
+    shared: float = 0.0
 
     def cost(self, budget: Budget) -> float:
         """Operations over the artefact's life: adapting once, then the declared traffic."""
@@ -66,11 +68,15 @@ def money(operations: float, budget: Budget) -> float:
     return operations / NOMINAL_RATE / 3600 * budget.machine_hour
 
 
-def prompting(facts: Facts, *, shots: int = 0, virtual: int = 0, trials: int = 1) -> Work:
-    """A prompt with `shots` examples and `virtual` soft tokens, chosen by `trials` passes over validation."""
+def prompting(facts: Facts, *, shots: int = 0, fixed: bool = False, virtual: int = 0, trials: int = 1) -> Work:
+    """A prompt with `shots` examples and `virtual` soft tokens, chosen by `trials` passes over validation.
+
+    `fixed`: the shots are the same in every prompt.
+    """
     prompt = facts.prompt + shots * facts.shot + virtual
     request = 2.0 * facts.parameters * (prompt + facts.answer)
-    return Work(request * facts.validation * trials, request, prompt, facts.answer)
+    shared = shots * facts.shot if fixed else 0.0
+    return Work(request * facts.validation * trials, request, prompt, facts.answer, shared=shared)
 
 
 def training(

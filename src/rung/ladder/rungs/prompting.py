@@ -94,7 +94,7 @@ class FewShot:
 
     def work(self, facts: Facts) -> Work:
         """One pass over validation."""
-        return prompting(facts, shots=self.k)
+        return prompting(facts, shots=self.k, fixed=self.pick == "random")
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Draw the shots, and choose the normalisation on validation."""
