@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -47,6 +48,11 @@ def smaller(task: Task, rows: int) -> Task:
     )
 
 
+def tell(line: str) -> None:
+    """One line of progress, beside the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def ours(plan: Plan, folder: Path) -> dict[str, dict[str, Any]]:
     """Each rung of the plan, built in a run of its own."""
     found = {}
@@ -55,20 +61,23 @@ def ours(plan: Plan, folder: Path) -> dict[str, dict[str, Any]]:
             wall, cpu = time.perf_counter(), time.process_time()
             built = build(plan, planned, run, lambda *_: None)
             tokens = built.notes.get("training", {}).get("tokens")
+            spent = sum(built.measured["validation"]["latencies_s"])  # 0 for a floor: it computes nothing
             found[planned.label] = {
                 "wall_s": time.perf_counter() - wall,
                 "cpu_s": time.process_time() - cpu,
                 "score": built.evaluation.score.value,
                 # The scripts rank by likelihoods as they are; Rung also tries them by bytes and keeps the better.
                 "as_it_is": built.notes.get("normalise", {}).get("none", built.evaluation.score.value),
-                "examples_per_s": len(plan.task.validation)
-                / max(1e-9, sum(built.measured["validation"]["latencies_s"])),
+                "examples_per_s": len(plan.task.validation) / spent if spent else None,
                 "tokens_per_s": None if tokens is None else tokens / built.measured["adapt"]["seconds"],
                 "peak_bytes": max(built.measured[part]["peak_memory"] for part in ("adapt", "validation")),
                 "predicted_s": planned.forecast.seconds,
                 "predicted_bytes": planned.forecast.memory,
                 "chosen": built.notes.get("chosen", {}),
             }
+            tell(
+                f"rung   {planned.label:18} {found[planned.label]['wall_s']:7.1f} s  {found[planned.label]['score']:.3f}"
+            )
     return found
 
 
@@ -94,7 +103,9 @@ def peer(plan: Plan, label: str, instruction: str) -> tuple[float, float]:
         score = max(
             _trained(plan, model, rung, instruction, settings)[0] for settings in settings_of(rung, model.parameters)
         )
-    return score, time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    tell(f"plain  {label:18} {seconds:7.1f} s  {score:.3f}")
+    return score, seconds
 
 
 def settings_of(rung: Any, parameters: int) -> list[dict[str, Any]]:
@@ -145,6 +156,7 @@ def like_for_like(plan: Plan, folder: Path, instruction: str) -> dict[str, float
                 settings_of(one.rung, plan.body.model.parameters)[0],
             )
             ratios[planned.label] = (time.perf_counter() - started) / mine
+            tell(f"single {planned.label:18} {mine:7.1f} s  plain / ours {ratios[planned.label]:.2f}")
     return ratios
 
 

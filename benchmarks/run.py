@@ -20,11 +20,12 @@ def main() -> None:
     for name in NAMES:
         print(f"{name} …", flush=True)
         command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if options.quick else [])]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # progress goes to stderr
         line = done.stdout.strip().splitlines()[-1]
         print(line)
         if not options.quick:
             result = json.loads(line)
+            (HERE / "results").mkdir(exist_ok=True)
             (HERE / "results" / f"{name}-{result['date']}.json").write_text(json.dumps(result, indent=1) + "\n")
     if not options.quick:
         (HERE / "README.md").write_text(table())
