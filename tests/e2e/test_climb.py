@@ -134,6 +134,21 @@ def test_climbing_again_gives_the_same_report_without_work(base: Callable[[str],
     assert json.dumps(without_measured(other.report.to_json())) == json.dumps(without_measured(first.report.to_json()))
 
 
+def test_test_rows_that_were_shown_are_refused_before_anything_is_built(
+    base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    made, ledger, choice = task(rungs=["zero-shot"]), Ledger(":memory:"), rung.Choice(everything=True)
+    done = rung.climb(made, str(base("llama")), out=tmp_path / "before", ledger=ledger, choice=choice)
+    keys = rung.plan_task(made, rung.Model.load(str(base("llama"))), choice).question.test.keys
+    ledger.retire(sorted(keys)[:2], "shown in a talk")
+    with pytest.raises(RungError, match="2 test rows were shown"):
+        rung.climb(made, str(base("llama")), out=tmp_path / "after", ledger=ledger, choice=choice)
+    assert not (tmp_path / "after").exists()
+    # What was looked at before they were shown stands.
+    again = rung.climb(made, str(base("llama")), out=tmp_path / "before", ledger=ledger, choice=choice)
+    assert again.sentence == done.sentence
+
+
 def test_early_stopping_spares_the_rest(base: Callable[[str], Path], tmp_path: Path) -> None:
     full = {"full": {"learning_rate": [0.01], "epochs": 12}}
     made = task(rungs=["zero-shot", full, {"few-shot": {"k": 2}}], goal={"accuracy": 0.7}, budget={"requests": 1000000})

@@ -120,6 +120,8 @@ def climb_plan(
     plan.check_buildable()
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     try:
+        if Run.is_free(path):  # a climb under way may hold looks from before, and those stay valid
+            _refuse_shown(plan, book)
         with Run.open(path, plan.identity) as run:
             _write_data(plan, run)
             _keep_threads(run)
