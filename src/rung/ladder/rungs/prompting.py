@@ -6,6 +6,7 @@ wording are computed once in a run and serve every rung that needs them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -52,8 +53,7 @@ class ZeroShot:
             return encoding.similar(body, task, desk)
         wording = best_wording(body, task, desk)
         system, evaluation, weighed = weigh(Prompted(body.engine, body.layout, wording), task, desk)
-        desk.validation = evaluation
-        desk.note(chosen={"instruction": wording, "normalise": system.normalise}, normalise=weighed)
+        _keep(desk, system, evaluation, weighed)
         return system
 
 
@@ -102,8 +102,7 @@ class FewShot:
         system, evaluation, weighed = weigh(
             Prompted(body.engine, body.layout, wording, self._shots(task, desk.seed)), task, desk
         )
-        desk.validation = evaluation
-        desk.note(chosen={"instruction": wording, "normalise": system.normalise}, normalise=weighed)
+        _keep(desk, system, evaluation, weighed)
         if isinstance(system.shots, FixedShots):
             desk.note(shots=[{"prompt": inputs[-1].content, "answer": answer} for inputs, answer in system.shots.shots])
         return system
@@ -175,6 +174,13 @@ def weigh(system: Prompted, task: Task, desk: Desk) -> tuple[Prompted, Evaluatio
     normalise: Normalise = "bytes" if weighed["bytes"] > weighed["none"] else "none"
     chosen = Prompted(system.engine, system.layout, system.instruction, system.shots, normalise)
     return chosen, by_bytes if normalise == "bytes" else plain, weighed
+
+
+def _keep(desk: Desk, system: Prompted, evaluation: Evaluation, weighed: Mapping[str, float]) -> None:
+    """What `weigh` found, for the report. Written answers have no likelihoods to normalise."""
+    desk.validation = evaluation
+    chosen = {"instruction": system.instruction} | ({"normalise": system.normalise} if weighed else {})
+    desk.note(chosen=chosen, normalise=weighed)
 
 
 def _answers(system: Prompted, task: Task, desk: Desk) -> Evaluation:
