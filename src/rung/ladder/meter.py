@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import psutil
@@ -60,9 +63,27 @@ class Meter:
 
 def _give_back() -> None:
     """Let go of what earlier work left behind, so that its memory is not counted against the work to come."""
-    gc.collect()
+    with _interrupts_kept():
+        gc.collect()
     if sys.platform == "linux":
         # GNU's C library keeps freed memory until told otherwise; others have no such function.
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Raise Ctrl-C after the block: within a collection it may fall into a finaliser, where Python drops exceptions."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
