@@ -307,6 +307,50 @@ def test_without_a_goal_nothing_is_recommended_if_every_rung_errs(ledger: Ledger
     assert decision.sentence.startswith("No rung can be recommended. The best was b: 30.0 % of its calls")
 
 
+# -- the floor ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_goal_nothing_below_the_floor_is_recommended_or_looked_at(ledger: Ledger) -> None:
+    candidates = [rung("zero-shot", 1, 60), rung("lora", 2, 95)]
+    decision = decide(question(None), candidates, Bench({}), ledger, floor=right(100, 200))
+    assert (decision.recommended, decision.reference, decision.looks, decision.floor) == (None, None, (), 0.5)
+    assert states(decision) == {"zero-shot": "misses", "lora": "misses"}
+    assert decision.sentence.startswith(
+        "No rung can be recommended: none was shown to beat the floor of 50 %, had without a model. The best was lora: "
+        "on validation it lies below the floor (95 % sure)."
+    )
+    assert "Ruled out: zero-shot and lora." in decision.sentence
+
+
+def test_a_rung_must_stand_out_from_the_floor_by_a_standard_error(ledger: Ledger) -> None:
+    floor = Score("accuracy", "binary", 0.5, (np.arange(200) % 2).astype(float)[:, None])
+    near, far = rung("near", 1, 105), rung("far", 2, 115)
+    reading = decide(question(None), [near], Bench({}), ledger, floor=floor).verdict("near")
+    assert reading.state == "cannot tell" and "does not stand out from the floor" in reading.reason
+    assert reading.validation is not None and reading.validation.floor_gap == pytest.approx(0.025)
+    assert reading.validation.floor_error == pytest.approx(stats.difference_error(near.validation, floor))
+    assert decide(question(None), [far], Bench({"far": 300}), ledger, floor=floor).recommended == "far"
+
+
+def test_a_rung_no_better_than_the_floor_gains_nothing_from_being_near_the_best(ledger: Ledger) -> None:
+    """Within the margin of a reference that is itself hardly above the floor."""
+    bench = Bench({"zero-shot": 300, "lora": 305})
+    decision = decide(question(None), [rung("zero-shot", 1, 118), rung("lora", 2, 124)], bench, ledger)
+    assert decision.recommended == "zero-shot"
+    decision = decide(
+        question(None), [rung("zero-shot", 1, 118), rung("lora", 2, 124)], bench, ledger, floor=right(120, 200)
+    )
+    assert (decision.recommended, decision.reference) == ("lora", "lora")
+    assert states(decision)["zero-shot"] == "cannot tell"
+
+
+def test_a_goal_that_the_floor_reaches_is_worth_a_word(ledger: Ledger) -> None:
+    asked, bench = question(0.5), Bench({"lora": 450})
+    word = "The floor, had without a model, reaches this goal on validation (52 %): a higher goal would say more."
+    assert decide(asked, [rung("lora", 1, 180)], bench, ledger, floor=right(104, 200)).sentence.endswith(word)
+    assert word not in decide(asked, [rung("lora", 1, 180)], bench, ledger, floor=right(90, 200)).sentence
+
+
 # -- repeats, kills, shown items ---------------------------------------------------------------------------------------
 
 

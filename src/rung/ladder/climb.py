@@ -22,7 +22,7 @@ from rung.ladder.choice import Choice
 from rung.ladder.decision import decide
 from rung.ladder.ledger import Ledger
 from rung.ladder.meter import Meter
-from rung.ladder.plan import Plan, plan_task
+from rung.ladder.plan import Plan, PlannedRung, plan_task
 from rung.ladder.question import Candidate, Planned, Skipped
 from rung.ladder.record import Forecast, Report
 from rung.ladder.report import write_report
@@ -208,31 +208,38 @@ class _Climbing:
             for one in plan.rungs
             if one.label != "floor"
         ]
+        floor = next((self.build(one).evaluation.score for one in plan.rungs if one.label == "floor"), None)
         return decide(
             plan.question,
             self.candidates(),
             BundleExaminer(plan, self.run, self.progress.phase),
             ledger,
             everything=plan.choice.everything,
+            floor=floor,
             ladder=ladder,
             run=self.run.digest,
         )
 
     def candidates(self) -> Iterator[Candidate | Skipped]:
-        """Build rung after rung, as they are asked for."""
+        """Build rung after rung above the floor, as they are asked for."""
         for planned in self.plan.rungs:
+            if planned.label == "floor":
+                continue
             cost = planned.work.cost(self.plan.task.budget)
             price = price_in_words(planned.work, self.plan)
             if planned.skipped:
                 self.progress.message(f"{planned.label}: skipped, {planned.skipped}")
                 yield Skipped(planned.label, cost, planned.skipped, price)
                 continue
-            self.progress.rung_started(planned.label)
-            built = build(self.plan, planned, self.run, self.progress.phase)
-            self.built[planned.label] = built
-            self.progress.rung_finished(entry_of(self.plan, planned, built))
-            if planned.label != "floor":
-                yield built.candidate(self.plan)
+            yield self.build(planned).candidate(self.plan)
+
+    def build(self, planned: PlannedRung) -> Built:
+        """Build one rung, and remember it."""
+        self.progress.rung_started(planned.label)
+        built = build(self.plan, planned, self.run, self.progress.phase)
+        self.built[planned.label] = built
+        self.progress.rung_finished(entry_of(self.plan, planned, built))
+        return built
 
     def report(self, decision: Decision, ledger: Ledger, meter: Meter, command: str) -> Report:
         """The whole climb as a report."""

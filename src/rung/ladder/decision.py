@@ -39,15 +39,17 @@ def decide(
     ledger: Ledger,
     *,
     everything: bool = False,
+    floor: Score | None = None,
     ladder: Sequence[Planned] = (),
     run: str = "",
 ) -> Decision:
     """Climbs: pulls candidates in order of cost, takes looks, and says which rung to ship.
 
     `candidates` may be lazy: with early stopping (the default, where a goal is given) none is pulled once a rung has
-    passed. `everything` builds all rungs and takes one look (`--all`); without a goal it is always so. `ladder` names
-    the rungs of the plan, so that those never built are listed too; `run` is noted in the ledger. The same inputs and
-    the same ledger give the same decision, byte for byte.
+    passed. `everything` builds all rungs and takes one look (`--all`); without a goal it is always so. `floor` is
+    the validation score of what can be had without a model: without a goal, only rungs that clear it may be recommended.
+    `ladder` names the rungs of the plan, so that those never built are listed too; `run` is noted in the ledger. The
+    same inputs and the same ledger give the same decision, byte for byte.
 
     Raises RungError where test or guard items were shown, and whatever the candidates and the examiner raise.
     """
@@ -55,7 +57,7 @@ def decide(
     rising = _rising(candidates)
     if question.goal is None:
         mode: Mode = "reference"
-        outcome = _against_reference(question, list(rising), looks)
+        outcome = _against_reference(question, list(rising), looks, floor)
     elif everything:
         mode, outcome = "all", _all(question, list(rising), looks)
     else:
@@ -70,6 +72,7 @@ def decide(
         reference=outcome.reference,
         rungs=_with_unbuilt(outcome, ladder),
         looks=tuple(looks.numbers),
+        floor=None if floor is None else stats.estimate(floor, question.validation.scheme),
     )
     upcoming = 1 + ledger.looks(question.test.keys)
     decision = replace(decision, advice=wording.advice(question, decision, upcoming))
@@ -232,15 +235,20 @@ def _cheapest(verdicts: Sequence[Verdict]) -> str | None:
 # -- without a goal ----------------------------------------------------------------------------------------------------
 
 
-def _against_reference(question: Question, candidates: Sequence[Candidate | Skipped], looks: _Looks) -> _Outcome:
+def _against_reference(
+    question: Question, candidates: Sequence[Candidate | Skipped], looks: _Looks, floor: Score | None
+) -> _Outcome:
     """The best rung on validation is the reference; cheaper ones must come within the margin, in one look.
 
-    The reference heads the sequence with its own test, errors and guards. Where it fails, no rung may lean on it: the
+    Rungs that do not clear the floor are left out: being within a margin of the best is no merit there. The reference heads the sequence with its own test, errors and guards. Where it fails, no rung may lean on it: the
     next best takes its place, at the price of another look.
     """
     built = [candidate for candidate in candidates if isinstance(candidate, Candidate)]
     readings = {candidate.name: judge.read_validation(question, candidate) for candidate in built}
-    eligible = [name for name, reading in readings.items() if reading.errors <= ERRORS_ALLOWED]
+    if floor is not None:
+        readings = {c.name: judge.against_floor(question, readings[c.name], c.validation, floor) for c in built}
+    sound = [name for name, reading in readings.items() if reading.errors <= ERRORS_ALLOWED]
+    eligible = [name for name in sound if judge.clears_floor(readings[name])]
     seen: dict[str, LookReading] = {}
     reference = None
     while eligible and reference is None:

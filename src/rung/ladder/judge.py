@@ -6,6 +6,8 @@ promise rests as much as on these bounds, is in `decision`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rung import stats
 from rung.ladder.figures import Figures, sure
 from rung.ladder.ledger import Look
@@ -27,6 +29,28 @@ def read_validation(question: Question, candidate: Candidate) -> ValidationReadi
         upper = stats.upper(score, MISSED, scheme)
     value, error = stats.estimate(score, scheme), stats.standard_error(score, scheme)
     return ValidationReading(value, error, low, high, upper, len(score), candidate.errors)
+
+
+def against_floor(question: Question, reading: ValidationReading, score: Score, floor: Score) -> ValidationReading:
+    """`reading` with how far the rung's validation score stands above the floor's, item by item."""
+    scheme = question.validation.scheme
+    _check_fits(question, floor, question.validation.count, "the floor on validation")
+    upper = None
+    if stats.refusal(score.kind, len(score), scheme.groups) is None:
+        upper = stats.paired_upper(score, floor, MISSED, scheme)
+    return replace(
+        reading,
+        floor_gap=reading.value - stats.estimate(floor, scheme),
+        floor_error=stats.difference_error(score, floor, scheme),
+        floor_upper=upper,
+    )
+
+
+def clears_floor(reading: ValidationReading) -> bool:
+    """Whether a rung may be recommended where no goal is given: floor + 1 standard error of the difference."""
+    if reading.floor_gap is None or reading.floor_error is None:
+        return True  # there is no floor
+    return reading.floor_gap > 0.0 and reading.floor_gap >= reading.floor_error
 
 
 def is_finalist(question: Question, reading: ValidationReading) -> bool:
@@ -184,6 +208,10 @@ def judged_by_validation(question: Question, reading: ValidationReading) -> tupl
     if goal is not None and reading.upper is not None and reading.upper < goal:
         bound = figures.at_most(reading.upper, goal)
         return "misses", f"on validation its true score is at most {bound} ({sure(MISSED)})"
+    if not clears_floor(reading):
+        if reading.floor_upper is not None and reading.floor_upper < 0.0:
+            return "misses", f"on validation it lies below the floor ({sure(MISSED)})"
+        return "cannot tell", f"{figures.value(reading.value)} on validation does not stand out from the floor"
     if reading.gap_upper is not None and reading.gap_upper < -question.margin:
         return "misses", f"on validation it lies more than {figures.points(question.margin)} below the reference"
     if reading.errors > ERRORS_ALLOWED:

@@ -19,7 +19,8 @@ Mode = Literal["early", "all", "reference"]
 class ValidationReading:
     """One rung on validation. `error` is the standard error, `low` to `high` the 95 % interval, `upper` the one-sided
     95 % bound; the three are None where the split can carry no bound. `gap_upper` is the one-sided 95 % upper bound
-    of (rung - reference) where no goal is given."""
+    of (rung - reference) where no goal is given; there too, `floor_gap` is (rung - floor), `floor_error` its standard
+    error and `floor_upper` its one-sided 95 % upper bound."""
 
     value: float
     error: float
@@ -29,6 +30,9 @@ class ValidationReading:
     count: int
     errors: float
     gap_upper: float | None = None
+    floor_gap: float | None = None
+    floor_error: float | None = None
+    floor_upper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """The outcome of a climb. `rungs` stand in order of cost; `looks` are the numbers of the looks it rests on."""
+    """The outcome of a climb. `rungs` stand in order of cost; `looks` are the numbers of the looks it rests on; `floor`
+    is the validation score of what can be had without a model."""
 
     mode: Mode
     metric: str
@@ -106,6 +111,7 @@ class Decision:
     looks: tuple[int, ...]
     sentence: str = ""
     advice: tuple[str, ...] = ()
+    floor: float | None = None
 
     def verdict(self, name: str) -> Verdict:
         """The verdict on the rung of that name."""

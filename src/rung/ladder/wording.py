@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rung import stats
 from rung.ladder.figures import Figures, about, plain, sure
+from rung.ladder.judge import clears_floor
 from rung.ladder.ledger import look_level
 from rung.ladder.question import Question
 from rung.ladder.verdict import Decision, Gap, GuardReading, LookReading, Verdict
@@ -31,7 +32,7 @@ def sentence(question: Question, decision: Decision) -> str:
         parts += [_guards_kept(verdict.look.guards)] if verdict.look.guards else []
         parts += [f"It costs {verdict.price}."] if verdict.price else []
         parts += _cheaper(question, decision)
-    return " ".join(parts)
+    return " ".join(parts + _low_goal(question, decision))
 
 
 def _use(question: Question, decision: Decision, verdict: Verdict, look: LookReading) -> str:
@@ -69,6 +70,14 @@ def _guards_kept(guards: Sequence[GuardReading]) -> str:
     return f"It keeps the guard{'s' if len(told) > 1 else ''} {_listed(told)}."
 
 
+def _low_goal(question: Question, decision: Decision) -> list[str]:
+    """A goal that needs no model is worth a word, whatever came out."""
+    if question.goal is None or decision.floor is None or decision.floor < question.goal:
+        return []
+    floor = Figures.of(question).value(decision.floor)
+    return [f"The floor, had without a model, reaches this goal on validation ({floor}): a higher goal would say more."]
+
+
 def _cheaper(question: Question, decision: Decision) -> list[str]:
     """Cheaper rungs that were not shown to miss, and those that were skipped."""
     names = [verdict.name for verdict in decision.rungs]
@@ -87,6 +96,11 @@ def _nothing(question: Question, decision: Decision) -> list[str]:
         parts = [f"No rung was shown to reach the goal of {figures.exactly(question.goal)}."]
     else:
         parts = ["No rung can be recommended."]
+        if decision.floor is not None and not any(
+            verdict.validation and clears_floor(verdict.validation) for verdict in decision.rungs
+        ):
+            floor = figures.value(decision.floor)
+            parts = [f"No rung can be recommended: none was shown to beat the floor of {floor}, had without a model."]
     tested = [verdict for verdict in decision.rungs if verdict.look is not None]
     built = [verdict for verdict in decision.rungs if verdict.validation is not None]
     if tested:
@@ -102,7 +116,8 @@ def _nothing(question: Question, decision: Decision) -> list[str]:
     missed = [verdict.name for verdict in decision.rungs if verdict.state == "misses"]
     unclear = [verdict.name for verdict in decision.rungs if verdict.state in ("cannot tell", "not tested")]
     skipped = [f"{verdict.name} ({verdict.reason})" for verdict in decision.rungs if verdict.state == "skipped"]
-    parts += [f"Shown to miss: {_listed(missed)}."] if missed else []
+    out = "Shown to miss" if question.goal is not None else "Ruled out"
+    parts += [f"{out}: {_listed(missed)}."] if missed else []
     parts += [f"Not settled: {_listed(unclear)}."] if unclear else []
     parts += [f"Skipped: {_listed(skipped)}."] if skipped else []
     return parts
