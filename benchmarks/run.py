@@ -25,7 +25,6 @@ def main() -> None:
         print(line)
         if not options.quick:
             result = json.loads(line)
-            (HERE / "results").mkdir(exist_ok=True)
             (HERE / "results" / f"{name}-{result['date']}.json").write_text(json.dumps(result, indent=1) + "\n")
     if not options.quick:
         (HERE / "README.md").write_text(table())

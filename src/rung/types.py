@@ -168,4 +168,10 @@ class Budget:
     memory: int | None = None  # bytes
     time: float | None = None  # seconds, for the whole climb
     requests: int = 10_000  # answers expected over the artefact's life
-    machine_hour: float = 1.0  # price of one machine hour, in the user's currency
+    machine_hour: float = 1.0  # price of one machine hour
+    currency: str = ""  # of that price, as the user wrote it; empty where none was named
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether a price was declared. If not, what is called cost counts machine hours."""
+        return (self.machine_hour, self.currency) != (1.0, "")

@@ -167,6 +167,8 @@ TASK_FILE = [
          task("requests: 100", "memory: 16 apples")),
     Case("budget time", PLAN, "task.yaml:6 budget.time: soon is no time; write 30m or 2h",
          task("requests: 100", "time: soon")),
+    Case("budget price", PLAN, "task.yaml:6 budget.machine_hour: cheap is no price; write 0.40 or 0.40 EUR",
+         task("requests: 100", "machine_hour: cheap")),
     Case("budget key", PLAN, "task.yaml:6 budget.request: unknown key request; did you mean requests?",
          task("requests: 100", "request: 100")),
     Case("guard missing", PLAN,

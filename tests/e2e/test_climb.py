@@ -12,8 +12,10 @@ import pytest
 import rung
 from rung.errors import RungError
 from rung.ladder.climb import recommended_system
+from rung.ladder.fit import overflow
 from rung.ladder.ledger import Ledger
 from rung.ladder.record import Report
+from rung.system.body import Body
 from rung.system.bundle import load
 from rung.types import Message, Prompt
 
@@ -141,7 +143,7 @@ def test_test_rows_that_were_shown_are_refused_before_anything_is_built(
     done = rung.climb(made, str(base("llama")), out=tmp_path / "before", ledger=ledger, choice=choice)
     keys = rung.plan_task(made, rung.Model.load(str(base("llama"))), choice).question.test.keys
     ledger.retire(sorted(keys)[:2], "shown in a talk")
-    with pytest.raises(RungError, match="2 test rows were shown"):
+    with pytest.raises(RungError, match="2 of 24 test items were shown"):
         rung.climb(made, str(base("llama")), out=tmp_path / "after", ledger=ledger, choice=choice)
     assert not (tmp_path / "after").exists()
     # What was looked at before they were shown stands.
@@ -193,6 +195,32 @@ def test_a_rung_whose_shots_do_not_fit_is_skipped_with_the_reason(base: Callable
     done = go(made, base("llama"), tmp_path / "run")
     entry = done.report.entry("few-shot-6")
     assert entry.state == "skipped" and "do not fit the window of 256 with 6 shots" in entry.reason
+
+
+@pytest.mark.parametrize("place", ["train", "validation", "test"])
+def test_a_soft_prompt_leaves_out_few_training_rows_and_no_other(
+    place: str, base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """One row fits the window, and does not with 20 virtual tokens in front."""
+    given = {"train": rows()[:24], "validation": rows()[24:48], "test": rows()[48:]}
+
+    def made(words: int) -> rung.Task:
+        long = {**rows()[0], "text": " ".join(["lamp"] * words)}
+        source = {split: [*some, long] if split == place else some for split, some in given.items()}
+        data = {"source": source, "input": "text", "target": "label"}
+        rungs = ["zero-shot", {"soft-prompt": {"epochs": 1}}]
+        told = {"name": "long", "kind": "classify", "data": data, "rungs": rungs, "goal": {"accuracy": 0.9}}
+        return rung.Task.from_mapping({**told, "allow_set_aside": 0.05})
+
+    body = Body(rung.Model.load(str(base("llama"))))
+    words = next(n for n in range(300, 0, -1) if not any(overflow(made(n), body, made(n).split(place))))
+    done = go(made(words), base("llama"), tmp_path / "run")
+    entry = done.report.entry("soft-prompt")
+    if place == "train":
+        assert entry.state == "misses" and entry.settings["rows left out"] == 1
+    else:
+        assert entry.state == "skipped"
+        assert "1 of 49 prompts do not fit the window with 20 virtual tokens" in entry.reason
 
 
 def test_a_bundle_refuses_other_weights(base: Callable[[str], Path], tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def task(labels: Sequence[str]) -> r.TaskRecord:
         splits=(r.SplitRecord("train", 1120, "a1b2" * 16), r.SplitRecord("validation", 240, "c3d4" * 16), r.SplitRecord("test", 240, "e5f6" * 16)),
         labels=tuple(labels), instructions=("Which topic is this message about?", "Name the topic of the customer's message."),
         set_aside={"no target": 3, "longer than the window": 1}, leaks=("train row 88 is test row 12", "train row 91 is nearly validation row 7"),
-        warnings=("the label praise was seen once and stays in train",), requests=10_000, machine_hour=0.4,
+        warnings=("the label praise was seen once and stays in train",), requests=10_000, machine_hour="0.4 EUR",
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ also: macro_f1
 goal: {accuracy: 0.8}
 margin: 1e-1
 guards: [{task: guard.yaml, margin: 0.03}]
-budget: {memory: 16GB, time: 1h30m, requests: 5, machine_hour: 0.4}
+budget: {memory: 16GB, time: 1h30m, requests: 5, machine_hour: 0.4 EUR}
 rungs: [zero-shot, {few-shot: {k: 4}}, {lora: {rank: [4, 8]}}]
 sampling: {temperature: 0.5, stop: ["\\n"]}
 max_new_tokens: 9
@@ -69,7 +69,7 @@ max_new_tokens: 9
     assert task.instructions == ("Say yes or no.", "Is it so")
     assert task.margin == 0.1
     assert task.guards == (Guard(tmp_path / "guard.yaml", 0.03),)
-    assert task.budget == Budget(16 * 10**9, 5400.0, 5, 0.4)
+    assert task.budget == Budget(16 * 10**9, 5400.0, 5, 0.4, "EUR")
     assert task.sampling == Sampling(max_new_tokens=9, temperature=0.5, stop=("\n",))
     assert task.rungs is not None
     assert [(r.name, dict(r.fields)) for r in task.rungs] == [
@@ -237,7 +237,7 @@ FULL: dict[str, Any] = {
     },
     "instruction": ["a", "b"], "labels": {"yes": "y", "no": "n"}, "score": "accuracy", "also": ["macro_f1"],
     "goal": {"accuracy": 0.5}, "margin": 0.1, "guards": [{"task": "guard.yaml", "margin": 0.1}],
-    "budget": {"memory": "1GB", "time": "3m", "requests": 4, "machine_hour": 1},
+    "budget": {"memory": "1GB", "time": "3m", "requests": 4, "machine_hour": "1 EUR"},
     "rungs": ["zero-shot", {"lora": {"rank": [4]}}], "sampling": {"temperature": 0, "stop": ["x"]},
     "allow_set_aside": 0.5,
 }  # fmt: skip

@@ -20,6 +20,7 @@ from rung.ladder.plan import Plan, PlannedRung, scheme_of
 from rung.ladder.record import Report, RungEntry
 from rung.ladder.verdict import Decision
 from rung.ladder.versus import Versus, versus
+from rung.ladder.work import priced
 from rung.metrics import METRICS
 from rung.metrics.confusion import confusion
 from rung.task import Task
@@ -211,7 +212,7 @@ def _task(plan: Plan) -> record.TaskRecord:
         ),
         warnings=task.warnings,
         requests=task.budget.requests,
-        machine_hour=task.budget.machine_hour,
+        machine_hour=priced(task.budget.machine_hour, task.budget, 6) if task.budget.is_priced else "",
     )
 
 

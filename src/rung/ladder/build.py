@@ -15,7 +15,7 @@ from rung.ladder.meter import Meter
 from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
 from rung.ladder.rung import Desk, Phase
-from rung.ladder.work import Work
+from rung.ladder.work import Work, priced
 from rung.run import Run
 from rung.system.bundle import Defaults, Saved, bundle_digest, load, save
 from rung.system.encoded import Headed, Similar
@@ -50,7 +50,7 @@ class Built:
 def price_in_words(work: Work, plan: Plan) -> str:
     """Adapting once plus the declared traffic, in money by computation."""
     budget = plan.task.budget
-    return f"{work.price(budget):.3g} for adapting and {budget.requests:,} requests"
+    return f"{priced(work.price(budget), budget)} for adapting and {budget.requests:,} requests"
 
 
 def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:

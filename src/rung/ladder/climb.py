@@ -121,7 +121,7 @@ def climb_plan(
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     try:
         if Run.is_free(path):  # a climb under way may hold looks from before, and those stay valid
-            _refuse_shown(plan, book)
+            book.refuse_shown(plan.question.test.keys, plan.question.guard_keys)
         with Run.open(path, plan.identity) as run:
             _write_data(plan, run)
             _keep_threads(run)
@@ -245,14 +245,6 @@ class _Climbing:
         """The whole climb as a report."""
         ever = ledger.looks(self.plan.question.test.keys)
         return report_of(self.plan, self.built, decision, ever, meter, command, self.started)
-
-
-def _refuse_shown(plan: Plan, ledger: Ledger) -> None:
-    """Raises RungError where test or guard rows were shown: better before the rungs are built than after."""
-    shown = ledger.retired(plan.question.test.keys | plan.question.guard_keys)
-    if shown:
-        why = next(iter(shown.values()))
-        raise RungError(f"{len(shown)} test rows were shown ({why})", where=plan.task.name, mend="use fresh test rows")
 
 
 def _write_data(plan: Plan, run: Run) -> None:

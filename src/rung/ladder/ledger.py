@@ -207,8 +207,8 @@ class Ledger:
             known = self._read(key)
             if known is not None:
                 return known
-            self._refuse_retired(tested, "test")
-            self._refuse_retired(guarded, "guard")
+            self._refuse_shown(tested, "test")
+            self._refuse_shown(guarded, "guard")
             guard_pool = self._join(guarded) if guarded else 0
             pool = self._join(tested)
             if guarded:
@@ -266,7 +266,13 @@ class Ledger:
         with self._transaction(write=False):
             return dict(self._among("SELECT item, why FROM retired WHERE item IN", frozenset(items)))
 
-    def _refuse_retired(self, items: frozenset[str], split: str) -> None:
+    def refuse_shown(self, items: Iterable[str], guards: Iterable[str] = ()) -> None:
+        """Raises RungError where test or guard items were retired: before anything is built for a look at them."""
+        with self._transaction(write=False):
+            self._refuse_shown(frozenset(items), "test")
+            self._refuse_shown(frozenset(guards), "guard")
+
+    def _refuse_shown(self, items: frozenset[str], split: str) -> None:
         shown = list(self._among("SELECT item, why FROM retired WHERE item IN", items))
         if shown:
             raise RungError(

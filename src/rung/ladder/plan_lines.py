@@ -7,6 +7,7 @@ from pathlib import Path
 from rung.ladder.ledger import Ledger, default_path
 from rung.ladder.plan import Plan, PlannedRung, place_of
 from rung.ladder.wording import foresee
+from rung.ladder.work import priced
 from rung.task import Leak, Task, find_leaks
 
 LISTED = 5
@@ -44,12 +45,14 @@ def _task_lines(plan: Plan) -> list[str]:
         if task.goal is not None
         else f"{task.metric}, within {task.margin:g} of the best rung"
     )
+    budget = task.budget
+    traffic_price = f"{priced(budget.machine_hour, budget, 6)} a machine hour" if budget.is_priced else "no price given"
     lines = [
         f"task    {task.name} ({task.kind}): train {len(task.train):,}, validation {len(task.validation):,}, test {len(task.test):,}",
         f"goal    {goal}",
         f"base    {model.name} ({model.kind}, {model.parameters / 1e6:,.1f} M parameters, window {model.window:,}, "
         f"{str(model.module.dtype).removeprefix('torch.')} on {model.device})",
-        f"traffic {task.budget.requests:,} requests at {task.budget.machine_hour:g} a machine hour",
+        f"traffic {budget.requests:,} requests, {traffic_price}",
     ]
     lines += [
         f"guard   {name}: may lose at most {margin:g} ({len(guard.test):,} test items)"
@@ -74,10 +77,12 @@ def _rung_lines(plan: Plan) -> list[str]:
             if not one.skipped
             else f"{one.label:<{wide}}  skipped: {one.why_skipped}"
         )
+    budget = plan.task.budget
     total = sum(one.forecast.seconds or 0.0 for one in plan.rungs if not one.skipped)
     return [
         *lines,
-        f"all of them: about {_seconds(total)}; cost counts adapting once and {plan.task.budget.requests:,} requests",
+        f"all of them: about {_seconds(total)}; cost counts adapting once and {budget.requests:,} requests, "
+        f"in {'machine hours' if not budget.is_priced else budget.currency or 'the money of machine_hour'}",
     ]
 
 

@@ -256,7 +256,7 @@ class TaskRecord:
     leaks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     requests: int | None = None
-    machine_hour: float | None = None
+    machine_hour: str = ""
 
 
 @dataclass(frozen=True)

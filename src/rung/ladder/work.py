@@ -68,6 +68,19 @@ def money(operations: float, budget: Budget) -> float:
     return operations / NOMINAL_RATE / 3600 * budget.machine_hour
 
 
+def priced(amount: float, budget: Budget, digits: int = 3) -> str:
+    """An amount of money with its currency; of machine hours where no price was declared.
+
+    >>> priced(0.00907, Budget(machine_hour=0.4, currency="EUR")), priced(2, Budget(currency="$")), priced(3, Budget())
+    ('0.00907 EUR', '$2', '3 machine hours')
+    """
+    number = f"{amount:.{digits}g}"
+    if not budget.is_priced:
+        return f"{number} machine hours"
+    sign = budget.currency
+    return f"{number} {sign}".rstrip() if sign.isalpha() or not sign else f"{sign}{number}"
+
+
 def prompting(facts: Facts, *, shots: int = 0, fixed: bool = False, virtual: int = 0, trials: int = 1) -> Work:
     """A prompt with `shots` examples and `virtual` soft tokens, chosen by `trials` passes over validation.
 

@@ -1,7 +1,8 @@
-"""Amounts as people write them: `16GB` of memory, `30m` of time. Nothing else is read here."""
+"""Amounts as people write them: `16GB` of memory, `30m` of time, `0.40 EUR`. Nothing else is read here."""
 
 from __future__ import annotations
 
+import math
 import re
 
 _BYTES = {
@@ -11,6 +12,10 @@ _BYTES = {
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MEMORY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
 _TIME = re.compile(r"\s*(?:[0-9]+(?:\.[0-9]+)?\s*[smhd]\s*)+\Z")
+_CURRENCY = r"([^\W\d_]{1,12}|[$€£¥₹₩₽₺₫₴])"
+_PRICE = re.compile(
+    rf"\s*(?:{_CURRENCY}\s*)?((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?:\s*{_CURRENCY})?\s*\Z"
+)
 _TIME_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])")
 
 
@@ -40,3 +45,16 @@ def read_seconds(text: str) -> float:
     if not 0 < found < float("inf"):
         raise ValueError(text)
     return found
+
+
+def read_price(text: str) -> tuple[float, str]:
+    """Amount and currency of `0.40 EUR`, `$0.40` or a bare `0.40`, whose currency is empty. Raises ValueError.
+
+    >>> read_price("0.40 EUR"), read_price("$2"), read_price("0.4")
+    ((0.4, 'EUR'), (2.0, '$'), (0.4, ''))
+    """
+    match = _PRICE.match(text)
+    amount = float(match.group(2)) if match else math.inf
+    if match is None or not math.isfinite(amount) or (match.group(1) and match.group(3)):
+        raise ValueError(text)
+    return amount, match.group(1) or match.group(3) or ""

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from rung.errors import RungError, nearest
 from rung.metrics import METRICS
 from rung.task.document import Section, read_yaml, show
-from rung.task.quantity import read_bytes, read_seconds
+from rung.task.quantity import read_bytes, read_price, read_seconds
 from rung.types import Budget, Sampling, SplitName, TaskKind
 
 KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
@@ -390,10 +390,14 @@ def _budget(root: Section) -> Budget:
             raise budget.refuse(f"{budget.word('time')} is no time", "time", mend="write 30m or 2h") from None
     requests = budget.whole("requests", 1)
     default = Budget()
-    return Budget(
-        memory, time, default.requests if requests is None else requests,
-        _or(budget.number("machine_hour", 0), default.machine_hour),
-    )  # fmt: skip
+    price, currency = default.machine_hour, default.currency
+    if budget.has("machine_hour"):
+        try:
+            price, currency = read_price(budget.word("machine_hour"))
+        except ValueError:
+            written = budget.word("machine_hour")
+            raise budget.refuse(f"{written} is no price", "machine_hour", mend="write 0.40 or 0.40 EUR") from None
+    return Budget(memory, time, default.requests if requests is None else requests, price, currency)
 
 
 def _sampling(root: Section) -> tuple[Sampling, int | None]:

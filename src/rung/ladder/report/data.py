@@ -24,7 +24,7 @@ def data_section(view: View) -> Html:
     facts: dict[str, Part] = {
         "Asked for": _asked(view),
         "Traffic": None if task.requests is None else f"{q.count(task.requests)} requests",
-        "Machine hour": None if task.machine_hour is None else q.plain(task.machine_hour, 2),
+        "Machine hour": task.machine_hour or "not priced: cost is in machine hours",
         "Guards": guards,
         "Wordings": [tag("div", said(words, 400)) for words in task.instructions],
         "Labels": _labels(task.labels),

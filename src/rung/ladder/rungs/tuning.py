@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from rung.errors import RungError
 from rung.evaluate import evaluate
 from rung.generate.engine import Engine
+from rung.ladder.fit import overflow
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
 from rung.ladder.rungs.notes import note_training
@@ -72,6 +73,8 @@ class SoftPrompt:
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Train the embeddings, starting from those of the instruction's own words."""
+        rows = len(task.train)
+        task = _trainable(body, task, self.tokens)
         wording = best_wording(body, task, desk)
         start = body.model.tokenizer(wording, add_special_tokens=False)["input_ids"] if wording else None
         module = adapters.prompt_tuning(_fresh(body), self.tokens, start, seed=desk.seed)
@@ -84,7 +87,8 @@ class SoftPrompt:
             seed=desk.seed,
         )
         result = _train(_Job(body, task, desk, wording, module, settings), desk.scratch("train"))
-        note_training(desk, result, {"instruction": wording})
+        left_out = {"rows left out": rows - len(task.train)} if len(task.train) < rows else {}
+        note_training(desk, result, {"instruction": wording, **left_out})
 
         def write(folder: Path) -> None:
             adapters.save_adapter(module, folder / "soft_prompt", body.model.name)
@@ -344,11 +348,22 @@ def _search_epochs(trials: int, epochs: int) -> float:
 
 
 def _too_long(body: Body, task: Task, virtual: int) -> str:
-    from rung.ladder.fit import overflow
+    """Why `virtual` tokens leave too little room: a held-out row that does not fit, or more than a few of train."""
+    held_out = [*task.validation, *(task.splits.test or ())]
+    over = sum(1 for excess in overflow(task, body, held_out, extra=virtual) if excess)
+    if over:
+        return f"{over} of {len(held_out)} prompts do not fit the window with {virtual} virtual tokens"
+    rows = len(task.train)
+    over = rows - len(_trainable(body, task, virtual).train)
+    few = over <= task.allow_set_aside * rows
+    return "" if few else f"{over} of {rows} training rows do not fit the window with {virtual} virtual tokens"
 
-    rows = [*task.train, *task.validation]
-    room = sum(1 for excess in overflow(task, body, rows, extra=virtual) if excess)
-    return f"{room} of {len(rows)} prompts do not fit the window with {virtual} virtual tokens" if room else ""
+
+def _trainable(body: Body, task: Task, virtual: int) -> Task:
+    """`task` with the training rows that leave room for `virtual` tokens."""
+    over = overflow(task, body, task.train, extra=virtual)
+    train = tuple(row for row, excess in zip(task.train, over) if not excess)
+    return replace(task, splits=replace(task.splits, train=train)) if len(train) < len(over) else task
 
 
 def _many(value: Any) -> tuple[Any, ...]:
