@@ -182,7 +182,7 @@ COLUMNS = (
         _test, lambda rung: rung.test is not None,
     ),
     Column(
-        "Adapting", "Time to adapt once, and the highest memory on the way: measured.",
+        "Adapting", "Time to adapt once, and the highest memory of the process on the way, with all that earlier rungs made it load: measured.",
         _adapting, lambda rung: rung.measured is not None,
     ),
     Column(
