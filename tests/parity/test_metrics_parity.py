@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from rung.metrics import METRICS, rouge_f1, score
+from rung.metrics.ranking import probabilities
+from rung.metrics.rouge import VARIANTS
 from rung.types import Example, Message
 
 DATA = Path(os.environ.get("RUNG_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
@@ -35,8 +37,8 @@ def examples(*columns: list[str]) -> list[Example]:
 
 def rouge_cases() -> list[dict[str, Any]]:
     path = DATA / "rouge_reference" / "cases.json"
-    cases = json.loads(path.read_text("utf-8"))["cases"] if path.exists() else []
-    return [case for case in cases if case["metric"] != "rougeLsum"]
+    cases: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["cases"] if path.exists() else []
+    return cases
 
 
 @pytest.mark.parametrize("case", rouge_cases() or [None])
@@ -67,11 +69,12 @@ def test_rouge_equals_rouge_score_row_by_row() -> None:
     scorer_module = pytest.importorskip("rouge_score.rouge_scorer")
     rows, answers = dialogsum()
     for stemmed in (False, True):
-        scorer = scorer_module.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=stemmed)
+        scorer = scorer_module.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=stemmed)
         for answer, row in zip(answers, rows):
-            references = [row["summary1"], row["summary2"], row["summary3"]]
+            references = [row[f"summary{n}"].replace(". ", ".\n") for n in (1, 2, 3)]
+            answer = answer.replace(". ", ".\n")
             expected = scorer.score_multi(references, answer)
-            for variant in ("1", "2", "L"):
+            for variant in VARIANTS:
                 found = rouge_f1(answer, references, variant, stemmed=stemmed)
                 assert found == pytest.approx(expected["rouge" + variant].fmeasure, abs=1e-12)
 
@@ -182,6 +185,75 @@ def test_bleu_of_hard_cases_equals_sacrebleu() -> None:
     for said, right in cases:
         theirs = BLEU(force=True).corpus_score([said], [[right]]).score
         assert 100 * score("bleu", [said], examples([right])).value == pytest.approx(theirs, abs=1e-9)
+
+
+def test_ter_equals_the_reference_values() -> None:
+    cases = reference_values("test_ter.py")["test_cases"]
+    for answers, right, expected in cases:
+        found = score("one_minus_ter", answers, examples(right)).value
+        assert found == pytest.approx(max(0.0, 1 - expected), abs=1e-3)
+    assert len(cases) > 6
+
+
+def test_ter_of_a_real_system_equals_sacrebleu() -> None:
+    from sacrebleu.metrics.ter import TER
+
+    found, right = systems()
+    answers = next(iter(found.values()))[:150]
+    theirs = TER().corpus_score(answers, [right[:150]]).score
+    assert 100 * (1 - score("one_minus_ter", answers, examples(right[:150])).value) == pytest.approx(theirs, abs=1e-9)
+
+
+# -- classes and ranking -----------------------------------------------------------------------------------------------
+
+
+def test_class_scores_equal_scikit_learn() -> None:
+    from sklearn import metrics as sk
+
+    generator = np.random.default_rng(3)
+    for classes in (2, 4, 30):
+        labels = [f"label {n:02}" for n in range(classes)]
+        targets = [labels[n] for n in generator.integers(0, classes, 300)]
+        said = [t if generator.random() < 0.6 else labels[generator.integers(0, classes)] for t in targets]
+        theirs = {
+            "balanced_accuracy": sk.balanced_accuracy_score(targets, said),
+            "mcc": sk.matthews_corrcoef(targets, said),
+            **{
+                f"{average}_{part}": function(targets, said, average=average, zero_division=0)
+                for average in ("macro", "micro")
+                for part, function in (
+                    ("f1", sk.f1_score), ("precision", sk.precision_score), ("recall", sk.recall_score),
+                )
+            },
+        }  # fmt: skip
+        for name, expected in theirs.items():
+            assert score(name, said, examples(targets), labels=labels).value == pytest.approx(expected, abs=1e-12)
+
+
+def test_ranking_scores_equal_scikit_learn() -> None:
+    """Two labels and more, with ties; the entries' scatter is the error of DeLong and of the jackknife."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    generator = np.random.default_rng(4)
+    for classes in (2, 4):
+        labels = [f"label {n}" for n in range(classes)]
+        targets = generator.integers(0, classes, 300)
+        logits = generator.normal(size=(300, classes)).round(1)
+        logits[np.arange(300), targets] += 0.8
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        chances = chances.round(2) + 0.005
+        chances /= chances.sum(axis=1, keepdims=True)
+        rows = examples([labels[n] for n in targets])
+        logs = [dict(zip(labels, np.log(row))) for row in chances]
+        chances, *_ = probabilities([""] * 300, rows, labels, logs)  # the ties that rounding left
+        onehot = np.eye(classes)[targets]
+        given = (targets, chances[:, 1]) if classes == 2 else (onehot, chances)
+        for name, theirs in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+            made = score(name, [""] * 300, rows, labels=labels, scores=logs)
+            assert made.value == pytest.approx(theirs(*given), abs=1e-9)
+            without = [theirs(np.delete(given[0], n, 0), np.delete(given[1], n, 0)) for n in range(300)]
+            jackknife = np.sqrt(299 * np.var(without))
+            assert made.statistics[:, 0].std() / np.sqrt(300) == pytest.approx(jackknife, rel=0.03)
 
 
 # -- macro-F1 ----------------------------------------------------------------------------------------------------------

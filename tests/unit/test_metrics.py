@@ -11,9 +11,11 @@ import pytest
 
 from rung.errors import RungError
 from rung.metrics import METRICS, field_scores, rouge_f1, score
+from rung.metrics.calibration import calibration_error, reliability
 from rung.metrics.confusion import OTHER, confusion
 from rung.metrics.porter import stem
 from rung.metrics.rouge import common_subsequence
+from rung.metrics.surprise import pass_at_k, perplexity
 from rung.types import Example, Message
 
 
@@ -29,7 +31,11 @@ def value(metric: str, answer: str, *right: str) -> float:
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", METRICS)
+ANSWERS = [name for name in METRICS if name not in ("mcc", "auroc", "average_precision")]
+"""Metrics of single answers or of sums over them. The others need rows of several labels."""
+
+
+@pytest.mark.parametrize("name", ANSWERS)
 def test_every_metric_runs_from_worst_to_best(name: str) -> None:
     right = '{"a": "the cat sat on the mat", "b": 2}' if name == "field_f1" else "the cat sat on the mat"
     examples = [example(right)] * 3
@@ -38,7 +44,7 @@ def test_every_metric_runs_from_worst_to_best(name: str) -> None:
     assert score(name, ["zq"] * 3, examples).value == METRICS[name].worst
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name in METRICS if name not in ("auroc", "average_precision")])
 def test_the_value_is_a_function_of_column_sums_over_any_leading_axes(name: str) -> None:
     rights = ['{"a": 1, "b": "x y z u v"}', '{"a": 2, "c": [1, 2]}', '{"a": 3}']
     answers = ['{"a": 1, "b": "x y z u w"}', '{"a": 1, "c": [2]}', '{"a": 3}']
@@ -53,7 +59,7 @@ def test_the_value_is_a_function_of_column_sums_over_any_leading_axes(name: str)
         assert together[place] == pytest.approx(alone, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", ANSWERS)
 def test_rows_that_errored_get_the_worst_even_where_the_empty_answer_is_right(name: str) -> None:
     right = "{}" if name == "field_f1" else "" if name in ("exact_match", "accuracy") else "a b c d e"
     examples = [example(right), example(right)]
@@ -101,6 +107,96 @@ def test_accuracy_forgives_nothing() -> None:
     assert value("accuracy", "Refund", "refund") == 0
 
 
+def test_squad_rules_forgive_case_articles_and_punctuation() -> None:
+    assert value("squad_match", "The  cat!", "a Cat") == 1
+    assert value("squad_match", "cats", "cat") == 0
+    # said {big, cat, sat}, right {cat, sat, down}: 2 · 2 / 6
+    assert value("token_f1", "the big cat sat", "A cat sat, down.") == pytest.approx(2 / 3)
+    assert value("token_f1", "no idea", "four", "an idea") == pytest.approx(2 / 3)
+    assert (value("token_f1", "the", "a"), value("token_f1", "the", "cat")) == (1, 0)
+
+
+# -- ranking, calibration, likelihoods ---------------------------------------------------------------------------------
+
+PAIR = [example("no", choices=("no", "yes")), example("yes", choices=("no", "yes"))]
+
+
+def logs(*yes: float) -> list[dict[str, float]]:
+    """Log-likelihoods, of an unnormalised kind, of two labels."""
+    return [{"no": 7 + float(np.log(1 - p)), "yes": 7 + float(np.log(p))} for p in yes]
+
+
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_ranking_by_hand(name: str) -> None:
+    rows = [PAIR[0], PAIR[1], PAIR[0], PAIR[1]]
+    found = score(name, ["no"] * 4, rows, scores=logs(0.1, 0.4, 0.35, 0.8)).value
+    assert found == pytest.approx(1.0)
+    # By falling probability: yes, no, yes, no. Three of four pairs are in order; precision 1 at the first, 2/3 at the third.
+    found = score(name, ["no"] * 4, rows, scores=logs(0.1, 0.35, 0.4, 0.8)).value
+    assert found == pytest.approx(0.75 if name == "auroc" else (1 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_ranking_without_likelihoods_takes_the_answer_and_puts_errors_last(name: str) -> None:
+    rows = PAIR * 3
+    assert score(name, ["no", "yes"] * 3, rows).value == 1.0
+    broken = score(name, ["no", "yes"] * 3, rows, errors=[False] * 5 + [True]).value
+    unsure = score(name, ["no", "yes"] * 3, rows, scores=[None] * 5 + logs(0.1)).value
+    assert broken < unsure == 1.0
+    with pytest.raises(RungError, match="nothing to rank"):
+        score(name, ["no", "no"], [PAIR[0], PAIR[0]])
+
+
+def test_mcc_by_hand() -> None:
+    rows = [PAIR[0], PAIR[1]] * 4
+    assert score("mcc", ["no", "yes"] * 4, rows).value == 1.0
+    assert score("mcc", ["yes", "no"] * 4, rows).value == -1.0
+    assert score("mcc", ["no"] * 8, rows).value == 0.0
+
+
+def test_errors_do_not_flatter_precision() -> None:
+    rows, said = PAIR * 2, ["no", "yes", "no", "no"]
+    for name in ("micro_precision", "macro_precision"):
+        honest = score(name, said, rows).value
+        assert score(name, said, rows, errors=[False, False, False, True]).value <= honest < 1.0
+
+
+def test_the_reliability_curve_by_hand() -> None:
+    sure, right = [0.1, 0.2, 0.9, 0.9], [False, True, True, False]
+    halves = reliability(sure, right, bins=2)
+    assert [(one.count, one.accuracy) for one in halves] == [(2, 0.5), (2, 0.5)]
+    assert calibration_error(halves) == pytest.approx(0.5 * abs(0.5 - 0.15) + 0.5 * abs(0.5 - 0.9))
+    widths = reliability(sure, right, bins=10, by="width")
+    assert [one.count for one in widths] == [1, 1, 2]  # an edge belongs to the bin below it
+    assert calibration_error(widths) == pytest.approx((0.1 + 0.8 + 2 * 0.4) / 4)
+    assert calibration_error(reliability([], [])) == 0.0
+    with pytest.raises(ValueError, match="probability"):
+        reliability([1.2], [True])
+    with pytest.raises(ValueError, match="2 confidences for 1"):
+        reliability([0.2, 0.3], [True])
+
+
+def test_perplexities_by_hand() -> None:
+    found = perplexity([-4.0, -6.0], [3, 2], ["two words", "é"])
+    assert found.token == pytest.approx(np.exp(10 / 5))
+    assert found.word == pytest.approx(np.exp(10 / 3))
+    assert found.byte == pytest.approx(np.exp(10 / 11))
+    assert found.bits_per_byte == pytest.approx(10 / 11 / np.log(2))
+    assert perplexity([-1e6], [1], ["a"]).token == np.inf
+    with pytest.raises(ValueError, match="no perplexity"):
+        perplexity([0.0], [0], ["a"])
+
+
+def test_pass_at_k_is_the_share_of_draws_with_a_pass() -> None:
+    from itertools import combinations
+
+    for samples, passed, k in ((5, 2, 1), (5, 2, 3), (6, 0, 2), (6, 5, 2), (4, 4, 4)):
+        draws = list(combinations([True] * passed + [False] * (samples - passed), k))
+        assert pass_at_k(samples, passed, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+    with pytest.raises(ValueError, match="pass@3"):
+        pass_at_k(2, 1, 3)
+
+
 # -- macro-F1 and the confusion matrix ---------------------------------------------------------------------------------
 
 
@@ -110,14 +206,14 @@ def test_macro_f1_by_hand() -> None:
     # a: 2·2/(4+0+1) = 0.8; b: 2·1/(2+1+0) = 2/3; c: 0
     found = score("macro_f1", answers, [example(target) for target in targets])
     assert found.value == pytest.approx((0.8 + 2 / 3 + 0) / 3)
-    assert found.statistics.shape == (5, 9)
+    assert found.statistics.shape == (5, 12)
 
 
 def test_macro_f1_columns_do_not_depend_on_the_answers() -> None:
     examples = [example("a"), example("b")]
     one = score("macro_f1", ["a", "b"], examples, labels=["a", "b", "c"])
     other = score("macro_f1", ["c", "zzz"], examples, labels=["a", "b", "c"])
-    assert one.statistics.shape == other.statistics.shape == (2, 9)
+    assert one.statistics.shape == other.statistics.shape == (2, 12)
     assert one.value == 1.0  # c, neither asked nor answered, has no F1
     assert other.value == 0.0
 

@@ -119,8 +119,9 @@ def judge(
     """Scores for answers already given."""
     answers = [completion.text for completion in completions]
     errors = [completion.error is not None for completion in completions]
+    choices = [completion.choice_scores for completion in completions]
     primary, *further = [
-        score(METRICS[name], answers, examples, errors, task.labels)
+        score(METRICS[name], answers, examples, errors, task.labels, choices)
         for name in dict.fromkeys((task.metric, *task.also))
     ]
     also = {result.metric: result for result in further}

@@ -194,7 +194,9 @@ def _question(task: Task, guards: Sequence[tuple[str, Task, float]]) -> Question
         validation=sample_of(task, "validation"),
         test=sample_of(task, "test"),
         guards={
-            name: Guard(margin, sample_of(guard, "test", scope=name), METRICS[guard.metric].kind)
+            name: Guard(
+                margin, sample_of(guard, "test", scope=name), METRICS[guard.metric].kind, METRICS[guard.metric].span
+            )
             for name, guard, margin in guards
         },
         margin=task.margin,

@@ -1,4 +1,8 @@
-"""Scores of a classification as a whole: macro-F1, the confusion matrix and what each class got."""
+"""Scores of a classification as a whole: averages over classes, MCC, the confusion matrix and what each class got.
+
+All of them are functions of one table: for each class whether a row is a true positive, a false positive, a false
+negative. Which answers are right row by row is in `agreement`.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +19,32 @@ OTHER = "(no known label)"
 """The column of a confusion matrix for answers that are no label, and for calls that returned nothing."""
 
 
-def _classes(examples: Sequence[Example], labels: Sequence[str]) -> list[str]:
+def classes_of(examples: Sequence[Example], labels: Sequence[str]) -> list[str]:
     """Every label that is a target, a choice or known; it never depends on the answers, so Systems can be paired."""
     seen = {label for example in examples for label in (*example.answers[:1], *example.choices)}
     return sorted(seen | set(labels))
 
 
-def macro_f1_statistics(answers: Sequence[Answer], examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
-    """Shape (n, 3 C): for each class whether the row is a true positive, a false positive, a false negative.
+def class_statistics(
+    answers: Sequence[Answer], examples: Sequence[Example], labels: Sequence[str], scores: Any
+) -> np.ndarray:
+    """Shape (n, 4 C): for each class whether the row is a true positive, a false positive, a false negative, or lost.
 
-    An answer that is no label is a false negative of the target's class and a false positive of none.
+    An answer that is no label is a false negative of the target's class and a false positive of none. A call that
+    returned nothing is lost besides: precision counts it as a wrong answer, or errors would flatter it.
     """
-    place = {label: n for n, label in enumerate(_classes(examples, labels))}
-    table = np.zeros((len(examples), 3 * len(place)))
+    place = {label: n for n, label in enumerate(classes_of(examples, labels))}
+    table = np.zeros((len(examples), 4 * len(place)))
     for row, (answer, example) in enumerate(zip(answers, examples)):
-        target = example.answers[0]
-        if answer == target:
-            table[row, 3 * place[target]] = 1
+        target = 4 * place[example.answers[0]]
+        if answer == example.answers[0]:
+            table[row, target] = 1
             continue
-        table[row, 3 * place[target] + 2] = 1
-        if answer is not None and answer in place:
-            table[row, 3 * place[answer] + 1] = 1
+        table[row, target + 2] = 1
+        if answer is None:
+            table[row, target + 3] = 1
+        elif answer in place:
+            table[row, 4 * place[answer] + 1] = 1
     return table
 
 
@@ -44,12 +53,74 @@ def macro_f1(totals: np.ndarray, count: Any) -> np.ndarray:
 
     A class neither seen nor answered has no F1 and is left out of the mean; no class at all gives 0.
     """
-    right, wrong, missed = (totals[..., part::3] for part in range(3))
-    weight = 2 * right + wrong + missed
-    seen = weight > 0
-    f1 = np.divide(2 * right, weight, out=np.zeros_like(weight), where=seen)
-    average: np.ndarray = f1.sum(axis=-1) / np.maximum(seen.sum(axis=-1), 1)
+    right, wrong, missed = _parts(totals)
+    return _class_mean(2 * right, 2 * right + wrong + missed, right + wrong + missed > 0)
+
+
+def macro_precision(totals: np.ndarray, count: Any) -> np.ndarray:
+    """The mean of TP / (TP + FP) over the classes seen as target or answer; 0 for a class never answered."""
+    right, wrong, missed = _parts(totals)
+    return _class_mean(right, right + wrong + totals[..., 3::4], right + wrong + missed > 0)
+
+
+def macro_recall(totals: np.ndarray, count: Any) -> np.ndarray:
+    """The mean of TP / (TP + FN) over the classes seen as target or answer; 0 for a class that is no target."""
+    right, wrong, missed = _parts(totals)
+    return _class_mean(right, right + missed, right + wrong + missed > 0)
+
+
+def balanced_accuracy(totals: np.ndarray, count: Any) -> np.ndarray:
+    """The mean of TP / (TP + FN) over the classes seen as target (Brodersen et al. 2010, not adjusted for chance)."""
+    right, _, missed = _parts(totals)
+    return _class_mean(right, right + missed, right + missed > 0)
+
+
+def micro_precision(totals: np.ndarray, count: Any) -> np.ndarray:
+    """Σ TP / Σ (TP + FP): of the answers that are a label, the share that is right."""
+    right, wrong, _ = (part.sum(axis=-1) for part in _parts(totals))
+    return _ratio(right, right + wrong + totals[..., 3::4].sum(axis=-1))
+
+
+def micro_recall(totals: np.ndarray, count: Any) -> np.ndarray:
+    """Σ TP / Σ (TP + FN): of all rows, the share that was answered right."""
+    right, _, missed = (part.sum(axis=-1) for part in _parts(totals))
+    return _ratio(right, right + missed)
+
+
+def micro_f1(totals: np.ndarray, count: Any) -> np.ndarray:
+    """2 Σ TP / Σ (2 TP + FP + FN): accuracy where every answer is a label."""
+    right, wrong, missed = (part.sum(axis=-1) for part in _parts(totals))
+    return _ratio(2 * right, 2 * right + wrong + missed)
+
+
+def mcc(totals: np.ndarray, count: Any) -> np.ndarray:
+    """Matthews correlation of target and answer, -1 to 1, for any number of classes (Gorodkin 2004); 0 where undefined.
+
+    Answers that are no label count as one class of their own.
+    """
+    right, wrong, missed = _parts(totals)
+    targets, said, rows = right + missed, right + wrong, (right + missed).sum(axis=-1)
+    other = rows - said.sum(axis=-1)
+    along = right.sum(axis=-1) * rows - (targets * said).sum(axis=-1)
+    said_spread = rows**2 - (said**2).sum(axis=-1) - other**2
+    target_spread = rows**2 - (targets**2).sum(axis=-1)
+    return _ratio(along, np.sqrt(np.maximum(said_spread * target_spread, 0.0)))
+
+
+def _parts(totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True positives, false positives and false negatives, each of shape (..., C)."""
+    return totals[..., 0::4], totals[..., 1::4], totals[..., 2::4]
+
+
+def _class_mean(above: np.ndarray, below: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    average: np.ndarray = (_ratio(above, below) * counted).sum(axis=-1) / np.maximum(counted.sum(axis=-1), 1)
     return average
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below; 0 where there is nothing below."""
+    quotient: np.ndarray = np.divide(above, below, out=np.zeros_like(below), where=below > 0)
+    return quotient
 
 
 @dataclass(frozen=True)
@@ -108,7 +179,7 @@ class Confusion:
 def confusion(answers: Sequence[Answer], examples: Sequence[Example], labels: Sequence[str] = ()) -> Confusion:
     """How targets and answers went together. Labels come in the order given, then others sorted."""
     known = list(dict.fromkeys(labels))
-    names = [*known, *(label for label in _classes(examples, ()) if label not in set(known))]
+    names = [*known, *(label for label in classes_of(examples, ()) if label not in set(known))]
     place = {label: n for n, label in enumerate(names)}
     counts = np.zeros((len(names), len(names) + 1), dtype=int)
     for answer, example in zip(answers, examples, strict=True):

@@ -1,8 +1,8 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L: F1 of shared words, word pairs and the longest common subsequence (Lin 2004).
+"""ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum: F1 of shared words, word pairs and longest common subsequences (Lin 2004).
 
 The numbers are those of ROUGE-1.5.5 and of the `rouge_score` package: lower-cased runs of a-z and 0-9, Porter stems of
-words longer than three letters where asked, and with several references the best F1. Written anew for speed: the
-longest common subsequence is found with one big integer instead of a table.
+words longer than three letters where asked, and with several references the best F1. ROUGE-Lsum takes each line for a
+sentence. Written anew for speed: the longest common subsequence is found with big integers instead of a table.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Literal
+from itertools import chain
+from typing import Literal, get_args
 
 from rung.metrics.metric import Answer
 from rung.metrics.porter import stem
 from rung.types import Example
 
-Variant = Literal["1", "2", "L"]
+Variant = Literal["1", "2", "L", "Lsum"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 _WORD = re.compile(r"[a-z0-9]+")
 
@@ -29,7 +31,10 @@ def rouge_words(text: str, *, stemmed: bool = False) -> list[str]:
 
 
 def rouge_f1(answer: str, references: Sequence[str], variant: Variant, *, stemmed: bool = False) -> float:
-    """ROUGE-N or ROUGE-L F1 of an answer, the best over the references, 0 to 1."""
+    """ROUGE-N, ROUGE-L or ROUGE-Lsum F1 of an answer, the best over the references, 0 to 1."""
+    if variant == "Lsum":
+        lines = _lines(answer, stemmed)
+        return max((_summary_f1(lines, _lines(right, stemmed)) for right in references), default=0.0)
     said = _prepared(answer, stemmed)
     return max((_f1(said, _prepared(right, stemmed), variant) for right in references), default=0.0)
 
@@ -70,12 +75,66 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     Bit-parallel (Hyyrö 2004): bit j of `row` is 0 where the length grows at word j of `second`; each word of `first`
     costs a few operations on one integer of len(second) bits.
     """
+    return len(second) - _rows(first, second)[-1].bit_count()
+
+
+def _rows(first: Sequence[str], second: Sequence[str]) -> list[int]:
+    """The bits before the first word of `first` and after each of them."""
     places: dict[str, int] = {}
     for position, word in enumerate(second):
         places[word] = places.get(word, 0) | 1 << position
     full = (1 << len(second)) - 1
-    row = full
+    rows = [full]
     for word in first:
+        row = rows[-1]
         hits = row & places.get(word, 0)
-        row = (row + hits | row - hits) & full
-    return len(second) - row.bit_count()
+        rows.append((row + hits | row - hits) & full)
+    return rows
+
+
+# -- ROUGE-Lsum --------------------------------------------------------------------------------------------------------
+
+
+def _lines(text: str, stemmed: bool) -> list[tuple[str, ...]]:
+    return [_prepared(line, stemmed) for line in text.split("\n") if line]
+
+
+def _summary_f1(said: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
+    """F1 of the union of the common subsequences of each line of `right` with every line of `said` (Lin 2004, 3.2).
+
+    No word counts more often than both texts have it.
+    """
+    there, wanted = Counter(chain(*said)), Counter(chain(*right))
+    total, shared = there.total() + wanted.total(), 0
+    for line in right:
+        union = {place for other in said for place in common_places(line, other)}
+        for place in union:
+            word = line[place]
+            if there[word] and wanted[word]:
+                there[word] -= 1
+                wanted[word] -= 1
+                shared += 1
+    return 2 * shared / total if shared else 0.0
+
+
+def common_places(line: Sequence[str], other: Sequence[str]) -> list[int]:
+    """Places in `line` of one longest common subsequence with `other`: of several, the one that `rouge_score` takes.
+
+    Walks back from the ends of both; where their last words differ, `line` gives way unless that costs length.
+    """
+    rows = _rows(other, line)  # the words of `line` are the bits: length(i, j) counts zeros below i after j words
+    places = []
+    i, j = len(line), len(other)
+    while i and j:
+        if line[i - 1] == other[j - 1]:
+            i, j = i - 1, j - 1
+            places.append(i)
+        elif _zeros(rows[j - 1], i) > _zeros(rows[j], i - 1):
+            j -= 1
+        else:
+            i -= 1
+    return places
+
+
+def _zeros(bits: int, below: int) -> int:
+    return below - (bits & ((1 << below) - 1)).bit_count()

@@ -1,8 +1,9 @@
-"""BLEU and chrF, scored over a whole split through sacrebleu's sufficient statistics.
+"""BLEU, chrF and TER, scored over a whole split through sacrebleu's sufficient statistics.
 
-sacrebleu tokenises and counts; the counts of a row are kept, so that a bootstrap is sums of rows. **Rung shows both on
-0 to 1, like every score of its own: one hundredth of what sacrebleu prints.** Settings are sacrebleu's defaults
-(BLEU: 4-grams, tokeniser 13a, exponential smoothing; chrF2: characters up to 6, no words), so its signatures hold.
+sacrebleu tokenises and counts; the counts of a row are kept, so that a bootstrap is sums of rows. **Rung shows them on
+0 to 1, like every score of its own: one hundredth of what sacrebleu prints; and of TER, where less is better, what is
+left of 1.** Settings are sacrebleu's defaults (BLEU: 4-grams, tokeniser 13a, exponential smoothing; chrF2: characters
+up to 6, no words; TER: lower case, not normalised), so its signatures hold.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ _CHRF_BETA = 2
 _LOG_OF_ZERO = -9999999999.0  # sacrebleu's stand-in: the score of an order without any n-gram is then exactly 0
 
 
-def bleu_statistics(answers: Sequence[Answer], examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
+def bleu_statistics(answers: Sequence[Answer], examples: Sequence[Example], *_: Any) -> np.ndarray:
     """Shape (n, 10): length of the answer, of the closest reference, matches of order 1 to 4, n-grams of order 1 to 4."""
-    return _statistics(_bleu(), answers, examples)
+    return _statistics(_bleu(), answers, examples, 2 + 2 * _BLEU_ORDER)
 
 
-def chrf_statistics(answers: Sequence[Answer], examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
+def chrf_statistics(answers: Sequence[Answer], examples: Sequence[Example], *_: Any) -> np.ndarray:
     """Shape (n, 18): for order 1 to 6 the n-grams of the answer, of the best reference, and the matches."""
-    return _statistics(_chrf(), answers, examples)
+    return _statistics(_chrf(), answers, examples, 3 * _CHRF_ORDER)
+
+
+def ter_statistics(answers: Sequence[Answer], examples: Sequence[Example], *_: Any) -> np.ndarray:
+    """Shape (n, 2): edits to the closest reference, and the mean length of the references in words."""
+    return _statistics(_ter(), answers, examples, 2)
 
 
 def bleu(totals: np.ndarray, count: Any) -> np.ndarray:
@@ -66,6 +72,14 @@ def chrf(totals: np.ndarray, count: Any) -> np.ndarray:
     return score
 
 
+def kept_of_ter(totals: np.ndarray, count: Any) -> np.ndarray:
+    """1 - TER, at least 0; TER (Snover et al. 2006) is edits over words of the reference, 1 where only these are none."""
+    edits, words = totals[..., 0], totals[..., 1]
+    rate = np.divide(edits, words, out=np.where(edits > 0, 1.0, 0.0), where=words > 0)
+    kept: np.ndarray = np.maximum(0.0, 1.0 - rate)
+    return kept
+
+
 @cache
 def _bleu() -> Any:
     from sacrebleu.metrics.bleu import BLEU
@@ -80,11 +94,18 @@ def _chrf() -> Any:
     return CHRF()
 
 
-def _statistics(metric: Any, answers: Sequence[Answer], examples: Sequence[Example]) -> np.ndarray:
+@cache
+def _ter() -> Any:
+    from sacrebleu.metrics.ter import TER
+
+    return TER()
+
+
+def _statistics(metric: Any, answers: Sequence[Answer], examples: Sequence[Example], columns_kept: int) -> np.ndarray:
     """sacrebleu's counts for each row. It takes references column by column, None where a row has fewer."""
     width = max((len(example.answers) for example in examples), default=0)
     columns = [[example.answers[n] if n < len(example.answers) else None for example in examples] for n in range(width)]
     if not width:
-        return np.zeros((0, 2 + 2 * _BLEU_ORDER if metric is _bleu() else 3 * _CHRF_ORDER))
+        return np.zeros((0, columns_kept))
     said = ["" if answer is None else answer for answer in answers]
     return np.array(metric._extract_corpus_statistics(said, columns), dtype=float)

@@ -25,10 +25,16 @@ DEFAULT_SIZES: Mapping[SplitName, float] = {"train": 0.7, "validation": 0.15, "t
 
 # Which metrics make sense for which kind: the rest would score every answer alike, or need what the kind lacks.
 KIND_METRICS: Mapping[TaskKind, tuple[str, ...]] = {
-    "classify": ("accuracy", "macro_f1", "exact_match"),
+    "classify": (
+        "accuracy", "macro_f1", "exact_match", "balanced_accuracy", "mcc", "macro_precision", "macro_recall",
+        "micro_f1", "micro_precision", "micro_recall", "auroc", "average_precision",
+    ),
     "choose": ("accuracy", "exact_match"),
-    "generate": ("rougeL", "rouge1", "rouge2", "bleu", "chrf", "exact_match", "field_f1"),
-}
+    "generate": (
+        "rougeL", "rouge1", "rouge2", "rougeLsum", "rouge1_stemmed", "rouge2_stemmed", "rougeL_stemmed",
+        "rougeLsum_stemmed", "bleu", "chrf", "one_minus_ter", "exact_match", "squad_match", "token_f1", "field_f1",
+    ),
+}  # fmt: skip
 TASK_KEYS = (
     "name", "kind", "data", "instruction", "labels", "score", "also", "goal", "margin", "schema", "guards", "budget",
     "rungs", "max_new_tokens", "sampling", "allow_set_aside",
