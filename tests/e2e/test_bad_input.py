@@ -150,7 +150,7 @@ TASK_FILE = [
     Case("unknown metric", PLAN, "task.yaml:5 goal.acuracy: unknown metric acuracy; did you mean accuracy?",
          task("{accuracy", "{acuracy")),
     Case("metric of another kind", PLAN,
-         "task.yaml:5 goal.bleu: bleu does not score kind classify; use accuracy, macro_f1, exact_match",
+         "task.yaml:5 goal.bleu: bleu does not score kind classify; use accuracy, macro_f1, exact_match, …",
          task("{accuracy", "{bleu")),
     Case("goal beyond the scale", PLAN,
          "task.yaml:5 goal.accuracy: 80 is outside the range of accuracy, 0 to 1; did you mean 0.8?",

@@ -14,7 +14,7 @@ from rung.metrics import METRICS, field_scores, rouge_f1, score
 from rung.metrics.calibration import calibration_error, reliability
 from rung.metrics.confusion import OTHER, confusion
 from rung.metrics.porter import stem
-from rung.metrics.rouge import common_subsequence
+from rung.metrics.subsequence import common_subsequence
 from rung.metrics.surprise import pass_at_k, perplexity
 from rung.types import Example, Message
 

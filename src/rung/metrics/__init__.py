@@ -13,7 +13,7 @@ from rung.metrics import agreement, confusion, fields, ranking, rouge, translati
 from rung.metrics.confusion import ClassScore, Confusion
 from rung.metrics.fields import FieldScore, field_scores
 from rung.metrics.metric import Answer, Evaluate, Metric, Scores, mean, per_row
-from rung.metrics.rouge import rouge_f1
+from rung.metrics.rouge import rouge_f1, rouge_scores
 from rung.types import Example, Score
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Metric",
     "field_scores",
     "rouge_f1",
+    "rouge_scores",
     "score",
 ]
 
@@ -67,16 +68,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             "token_f1", "graded", "F1 of shared words by SQuAD's rules", per_row(agreement.token_f1), mean
         ),
         "field_f1": Metric("field_f1", "graded", "F1 over the fields of a JSON object", per_row(fields.field_f1), mean),
-        "rouge1": Metric("rouge1", "graded", "F1 of shared words", per_row(rouge.rouge("1")), mean),
-        "rouge2": Metric("rouge2", "graded", "F1 of shared word pairs", per_row(rouge.rouge("2")), mean),
-        "rougeL": Metric("rougeL", "graded", "F1 of the longest common subsequence", per_row(rouge.rouge("L")), mean),
+        "rouge1": Metric("rouge1", "graded", "F1 of shared words", rouge.rouge("1"), mean),
+        "rouge2": Metric("rouge2", "graded", "F1 of shared word pairs", rouge.rouge("2"), mean),
+        "rougeL": Metric("rougeL", "graded", "F1 of the longest common subsequence", rouge.rouge("L"), mean),
         "rougeLsum": Metric(
-            "rougeLsum", "graded", "F1 of common subsequences, line by line", per_row(rouge.rouge("Lsum")), mean
+            "rougeLsum", "graded", "F1 of common subsequences, line by line", rouge.rouge("Lsum"), mean
         ),
         **{
             f"rouge{variant}_stemmed": Metric(
                 f"rouge{variant}_stemmed", "graded", f"ROUGE-{variant} F1 of word stems",
-                per_row(rouge.rouge(variant, stemmed=True)), mean,
+                rouge.rouge(variant, stemmed=True), mean,
             )
             for variant in rouge.VARIANTS
         },

@@ -2,139 +2,192 @@
 
 The numbers are those of ROUGE-1.5.5 and of the `rouge_score` package: lower-cased runs of a-z and 0-9, Porter stems of
 words longer than three letters where asked, and with several references the best F1. ROUGE-Lsum takes each line for a
-sentence. Written anew for speed: the longest common subsequence is found with big integers instead of a table.
+sentence. Written anew for speed: a split is scored as one, its words as numbers; how sequences are aligned is in
+`subsequence`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import chain
-from typing import Literal, get_args
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from itertools import chain, islice
+from typing import Any, Literal, get_args
 
-from rung.metrics.metric import Answer
+import numpy as np
+
+from rung.metrics.metric import Answer, Tabulate
 from rung.metrics.porter import stem
+from rung.metrics.subsequence import common_lengths, common_places
 from rung.types import Example
 
 Variant = Literal["1", "2", "L", "Lsum"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 _WORD = re.compile(r"[a-z0-9]+")
-
-
-def rouge_words(text: str, *, stemmed: bool = False) -> list[str]:
-    """The words ROUGE compares. Letters beyond a-z separate words: for other scripts, chrF is the score to take."""
-    words = _WORD.findall(text.lower())
-    return [stem(word) if len(word) > 3 else word for word in words] if stemmed else words
+_END = "\0"
+_WORD_OR_END = re.compile(rf"[a-z0-9]+|{_END}")
 
 
 def rouge_f1(answer: str, references: Sequence[str], variant: Variant, *, stemmed: bool = False) -> float:
-    """ROUGE-N, ROUGE-L or ROUGE-Lsum F1 of an answer, the best over the references, 0 to 1."""
-    if variant == "Lsum":
-        lines = _lines(answer, stemmed)
-        return max((_summary_f1(lines, _lines(right, stemmed)) for right in references), default=0.0)
-    said = _prepared(answer, stemmed)
-    return max((_f1(said, _prepared(right, stemmed), variant) for right in references), default=0.0)
+    """ROUGE F1 of one answer, the best over the references, 0 to 1. Many at once are far cheaper by `rouge_scores`."""
+    return float(rouge_scores([answer], [references], variant, stemmed=stemmed)[0])
 
 
-def rouge(variant: Variant, *, stemmed: bool = False) -> Callable[[Answer, Example], float]:
-    """The grade of one row for a variant of ROUGE."""
+def rouge_scores(
+    answers: Sequence[str], references: Sequence[Sequence[str]], variant: Variant, *, stemmed: bool = False
+) -> np.ndarray:
+    """ROUGE F1 of each answer, shape (n,): the best over the references in its row, 0 where it has none.
 
-    def grade(answer: Answer, example: Example) -> float:
-        return 0.0 if answer is None else rouge_f1(answer, example.answers, variant, stemmed=stemmed)
-
-    return grade
-
-
-@lru_cache(maxsize=4096)
-def _prepared(text: str, stemmed: bool) -> tuple[str, ...]:
-    """Words of a text. Kept for a while: several variants and several Systems read the same references."""
-    return tuple(rouge_words(text, stemmed=stemmed))
-
-
-def _f1(said: tuple[str, ...], right: tuple[str, ...], variant: Variant) -> float:
-    if variant == "L":
-        shared, total = common_subsequence(said, right), len(said) + len(right)
-    else:
-        size = int(variant)
-        first, second = _ngrams(said, size), _ngrams(right, size)
-        shared = (first & second).total()
-        total = first.total() + second.total()
-    return 2 * shared / total if shared else 0.0  # 2PR/(P+R) with P = shared/a and R = shared/b
-
-
-def _ngrams(words: tuple[str, ...], size: int) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(words[start:] for start in range(size))))
-
-
-def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence.
-
-    Bit-parallel (Hyyrö 2004): bit j of `row` is 0 where the length grows at word j of `second`; each word of `first`
-    costs a few operations on one integer of len(second) bits.
+    Letters beyond a-z separate words: for other scripts, chrF is the score to take.
     """
-    return len(second) - _rows(first, second)[-1].bit_count()
+    if len(answers) != len(references):
+        raise ValueError(f"{len(answers)} answers and references for {len(references)}")
+    counts = [len(right) for right in references]
+    texts = _read((*answers, *chain(*references)), stemmed)
+    rows = np.repeat(np.arange(len(answers)), counts)
+    first, second = rows, len(answers) + np.arange(rows.size)
+    shared, sizes = texts.shared(first, second, variant)
+    total = sizes[first] + sizes[second]
+    f1 = np.where(shared > 0, 2 * shared / np.maximum(total, 1), 0.0)  # 2PR/(P+R) with P = shared/a and R = shared/b
+    best = np.zeros(len(answers))
+    np.maximum.at(best, rows, f1)
+    return best
 
 
-def _rows(first: Sequence[str], second: Sequence[str]) -> list[int]:
-    """The bits before the first word of `first` and after each of them."""
-    places: dict[str, int] = {}
-    for position, word in enumerate(second):
-        places[word] = places.get(word, 0) | 1 << position
-    full = (1 << len(second)) - 1
-    rows = [full]
-    for word in first:
-        row = rows[-1]
-        hits = row & places.get(word, 0)
-        rows.append((row + hits | row - hits) & full)
-    return rows
+def rouge(variant: Variant, *, stemmed: bool = False) -> Tabulate:
+    """The table of a variant of ROUGE: each row's F1, 0 where there is no answer."""
+
+    def tabulate(answers: Sequence[Answer], examples: Sequence[Example], *_: Any) -> np.ndarray:
+        said = ["" if answer is None else answer for answer in answers]
+        right = [() if answer is None else example.answers for answer, example in zip(answers, examples)]
+        return rouge_scores(said, right, variant, stemmed=stemmed).reshape(-1, 1)
+
+    return tabulate
 
 
-# -- ROUGE-Lsum --------------------------------------------------------------------------------------------------------
+@lru_cache(maxsize=4)
+def _read(texts: tuple[str, ...], stemmed: bool) -> _Texts:
+    """Kept for a while: several variants are asked of the same texts, one after another."""
+    return _Texts(texts, stemmed)
 
 
-def _lines(text: str, stemmed: bool) -> list[tuple[str, ...]]:
-    return [_prepared(line, stemmed) for line in text.split("\n") if line]
+class _Texts:
+    """Many texts as arrays of word numbers. `ids` holds the words of all of them, text t at `starts[t] : starts[t + 1]`."""
+
+    def __init__(self, texts: Sequence[str], stemmed: bool) -> None:
+        self.texts, self.stemmed = texts, stemmed
+        # All texts are cut into words at once; a mark that no word holds keeps them apart.
+        joined = _END.join(text.replace(_END, " ") for text in texts).lower()
+        words = _WORD_OR_END.findall(joined)
+        known = dict.fromkeys(words)
+        known.pop(_END, None)
+        number: dict[str, int] = {_END: -1}
+        if stemmed:
+            stems: dict[str, int] = {}
+            for word in known:
+                root = stem(word) if len(word) > 3 else word
+                number[word] = stems.setdefault(root, len(stems))
+        else:
+            number.update(zip(known, range(len(known))))
+        marked = np.fromiter(map(number.__getitem__, words), dtype=np.int64, count=len(words))
+        ends = np.flatnonzero(marked < 0)
+        self.ids = marked[marked >= 0]
+        self.starts = np.concatenate([[0], ends - np.arange(ends.size), [self.ids.size]])[: len(texts) + 1]
+        self.sizes = np.diff(self.starts)
+
+    def shared(self, first: np.ndarray, second: np.ndarray, variant: Variant) -> tuple[np.ndarray, np.ndarray]:
+        """How much texts `first[p]` and `second[p]` have in common, shape (p,), and the size of every text."""
+        if variant == "1":
+            return _in_common(self._bags, first, second), self.sizes
+        if variant == "2":
+            return _in_common(self._pair_bags, first, second), np.maximum(self.sizes - 1, 0)
+        if variant == "L":
+            return common_lengths(self.ids, self.starts, first, second), self.sizes
+        return self._summaries(first, second), self.sizes
+
+    @cached_property
+    def _bags(self) -> tuple[np.ndarray, np.ndarray]:
+        return _numbered(self.ids, self.starts)
+
+    @cached_property
+    def _pair_bags(self) -> tuple[np.ndarray, np.ndarray]:
+        """The word pairs of each text, as words are in `_bags`."""
+        sizes = np.maximum(self.sizes - 1, 0)
+        starts = np.concatenate([[0], sizes.cumsum()])
+        inside = np.arange(starts[-1]) + np.repeat(self.starts[:-1] - starts[:-1], sizes)
+        pairs = self.ids[inside] * (self.ids.max(initial=0) + 1) + self.ids[inside + 1]
+        return _numbered(np.unique(pairs, return_inverse=True)[1].astype(np.int64), starts)
+
+    def _summaries(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Union of common subsequences, line by line; where either side is a single line on both, that is ROUGE-L."""
+        single = np.array([len(self._lines(t)) <= 1 for t in range(len(self.texts))])
+        shared = np.zeros(first.size, dtype=np.int64)
+        plain = single[first] & single[second]
+        shared[plain] = common_lengths(self.ids, self.starts, first[plain], second[plain])
+        for pair in np.flatnonzero(~plain):
+            shared[pair] = _union(self._lines(int(first[pair])), self._lines(int(second[pair])))
+        return shared
+
+    @cached_property
+    def _cut(self) -> dict[int, list[list[int]]]:
+        return {}
+
+    def _lines(self, text: int) -> list[list[int]]:
+        """The words of each line that is not empty."""
+        if text not in self._cut:
+            words = iter(self.ids[self.starts[text] : self.starts[text + 1]].tolist())
+            lines = self.texts[text].lower().split("\n")
+            self._cut[text] = [list(islice(words, len(_WORD.findall(line)))) for line in lines if line]
+        return self._cut[text]
 
 
-def _summary_f1(said: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -> float:
-    """F1 of the union of the common subsequences of each line of `right` with every line of `said` (Lin 2004, 3.2).
+def _numbered(ids: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bags as sets: each item with the number of times it came before in its text. Codes in the order of `ids`; starts."""
+    owner = np.repeat(np.arange(starts.size - 1), np.diff(starts))
+    keys = owner * (ids.max(initial=0) + 1) + ids
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: ordered.size]
+    begin = np.flatnonzero(new)
+    again = np.arange(ordered.size) - np.repeat(begin, np.diff(np.concatenate([begin, [ordered.size]])))
+    codes = np.empty_like(ids)
+    codes[order] = ids[order] * (again.max(initial=0) + 1) + again
+    return codes, starts
+
+
+def _in_common(bags: tuple[np.ndarray, np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How many codes texts `first[p]` and `second[p]` share, shape (p,)."""
+    codes, starts = bags
+    width = int(codes.max(initial=0)) + 1
+    keys = np.concatenate([_spread(codes, starts, side, width) for side in (first, second)])
+    keys.sort()
+    twice = keys[1:][keys[1:] == keys[:-1]]
+    return np.bincount(twice // width, minlength=first.size)
+
+
+def _spread(codes: np.ndarray, starts: np.ndarray, texts: np.ndarray, width: int) -> np.ndarray:
+    """The codes of the text of each pair, made distinct by the pair's own number."""
+    sizes = np.diff(starts)[texts]
+    ends = sizes.cumsum()
+    inside = np.arange(sizes.sum()) + np.repeat(starts[:-1][texts] - (ends - sizes), sizes)
+    keys: np.ndarray = np.repeat(np.arange(texts.size), sizes) * width + codes[inside]
+    return keys
+
+
+def _union(said: Sequence[Sequence[int]], right: Sequence[Sequence[int]]) -> int:
+    """The union of the common subsequences of each line of `right` with every line of `said` (Lin 2004, 3.2).
 
     No word counts more often than both texts have it.
     """
     there, wanted = Counter(chain(*said)), Counter(chain(*right))
-    total, shared = there.total() + wanted.total(), 0
+    shared = 0
     for line in right:
-        union = {place for other in said for place in common_places(line, other)}
-        for place in union:
+        for place in common_places(line, said):
             word = line[place]
             if there[word] and wanted[word]:
                 there[word] -= 1
                 wanted[word] -= 1
                 shared += 1
-    return 2 * shared / total if shared else 0.0
-
-
-def common_places(line: Sequence[str], other: Sequence[str]) -> list[int]:
-    """Places in `line` of one longest common subsequence with `other`: of several, the one that `rouge_score` takes.
-
-    Walks back from the ends of both; where their last words differ, `line` gives way unless that costs length.
-    """
-    rows = _rows(other, line)  # the words of `line` are the bits: length(i, j) counts zeros below i after j words
-    places = []
-    i, j = len(line), len(other)
-    while i and j:
-        if line[i - 1] == other[j - 1]:
-            i, j = i - 1, j - 1
-            places.append(i)
-        elif _zeros(rows[j - 1], i) > _zeros(rows[j], i - 1):
-            j -= 1
-        else:
-            i -= 1
-    return places
-
-
-def _zeros(bits: int, below: int) -> int:
-    return below - (bits & ((1 << below) - 1)).bit_count()
+    return shared
