@@ -101,8 +101,15 @@ def setting(value: Any) -> str:
 
 
 def settings(values: Mapping[str, Any], length: int = 44) -> str:
-    """Settings on one line: names and values, long texts (wordings) shortened; `report.json` has them whole."""
-    return " · ".join(f"{name.replace('_', ' ')} {shortened(setting(value), length)}" for name, value in values.items())
+    """Settings on one line: names and values, long texts (wordings) shortened; `report.json` has them whole.
+
+    What is left to Rung, and an empty wording, is not said.
+
+    >>> settings({"instruction": "", "epochs": None, "batch_size": 16, "rank": 8})
+    'batch size 16 · rank 8'
+    """
+    said = {name: value for name, value in values.items() if value not in (None, "")}
+    return " · ".join(f"{name.replace('_', ' ')} {shortened(setting(value), length)}" for name, value in said.items())
 
 
 def shortened(text: str, length: int) -> str:
