@@ -135,3 +135,20 @@ def test_real_data_are_guessed(tmp_path: Path, sources: list[str], kind: str, me
     guess, task = guessed(tmp_path, *(DATA / source for source in sources))
     assert (task.kind, task.metric) == (kind, metric)
     assert (f"  input: {column}" in guess.text) if column else ("  input:" not in guess.text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x00\xff\r\x9c,\r", b"\xd0\xcf\x11\xe0\ra\tb\rc", b'"\r\r"\r,"', b"\x1f\x8b\r\n\xff,\r;"],
+)
+def test_a_file_that_is_not_text_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data.csv").write_bytes(content)
+    with pytest.raises(RungError, match=r"data\.csv"):
+        guess_task([str(tmp_path / "data.csv")], tmp_path)
+
+
+def test_lines_may_end_in_a_bare_carriage_return(tmp_path: Path) -> None:
+    lines = ["text;label"] + [f"message number {n};{'yes' if n % 2 else 'no'}" for n in range(60)]
+    (tmp_path / "old.txt").write_bytes("\r".join(lines).encode())
+    guess, task = guessed(tmp_path, tmp_path / "old.txt")
+    assert 'delimiter: ";"' in guess.text and len(task.train) > 30

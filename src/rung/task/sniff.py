@@ -23,7 +23,7 @@ def sniff(path: Path) -> tuple[Reading, Keys]:
         return Reading(), []
     with path.open("rb") as stream:
         start = stream.read(65536).decode("utf-8-sig", "replace")
-    lines = [line for line in start.split("\n")[:200] if line.strip()][: 200 if len(start) < 65536 else -1]
+    lines = [line for line in re.split(r"\r\n?|\n", start)[:200] if line.strip()][: 200 if len(start) < 65536 else -1]
     if not lines or lines[0].lstrip()[:1] in ("{", "["):
         return Reading(), []
     keys: Keys = []
@@ -57,7 +57,7 @@ def _delimiter(lines: Sequence[str], usual: str | None) -> str | None:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     if delimiter == "\t":
-        return line.rstrip("\r").split(delimiter)
+        return line.split(delimiter)
     return next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
 
 
