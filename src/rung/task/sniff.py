@@ -21,9 +21,9 @@ def sniff(path: Path) -> tuple[Reading, Keys]:
     """How to read the file, and the keys of a task file that say so where the default would not do."""
     if path.suffix.lower() in _KNOWN:
         return Reading(), []
-    with path.open("rb") as stream:
-        start = stream.read(65536).decode("utf-8-sig", "replace")
-    lines = [line for line in re.split(r"\r\n?|\n", start)[:200] if line.strip()][: 200 if len(start) < 65536 else -1]
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        start = stream.read(65536)
+    lines = [line for line in start.split("\n")[:200] if line.strip()][: 200 if len(start) < 65536 else -1]
     if not lines or lines[0].lstrip()[:1] in ("{", "["):
         return Reading(), []
     keys: Keys = []
