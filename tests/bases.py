@@ -7,17 +7,27 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertModel,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -129,7 +139,10 @@ def save(module: torch.nn.Module, tok: PreTrainedTokenizerFast, folder: Path) ->
 
 
 def make(kind: str, folder: Path, *, seed: int = 0) -> Path:
-    """A base of `kind` (llama, llama-plain, gpt2, gemma3, mamba, t5, bert) with seeded random weights."""
+    """A base of `kind` with seeded random weights.
+
+    llama, llama-plain, mistral, qwen3, gemma, gemma3, gpt2, gpt-neox, mamba, t5, bart, bert.
+    """
     torch.manual_seed(seed)
     tok = tokenizer(chat=kind == "llama", closing=kind == "t5")
     size = len(tok)
@@ -139,6 +152,14 @@ def make(kind: str, folder: Path, *, seed: int = 0) -> Path:
     module: torch.nn.Module
     if kind.startswith("llama"):
         module = LlamaForCausalLM(LlamaConfig(**small, **wide, **room, num_key_value_heads=2, tie_word_embeddings=True))
+    elif kind == "mistral":
+        module = MistralForCausalLM(MistralConfig(**small, **wide, **room, num_key_value_heads=2, sliding_window=64))
+    elif kind == "qwen3":
+        module = Qwen3ForCausalLM(Qwen3Config(**small, **wide, **room, num_key_value_heads=2, head_dim=8))
+    elif kind == "gemma":
+        module = GemmaForCausalLM(GemmaConfig(**small, **wide, **room, num_key_value_heads=1, head_dim=16))
+    elif kind == "gpt-neox":
+        module = GPTNeoXForCausalLM(GPTNeoXConfig(**small, **wide, **room))
     elif kind == "gpt2":
         module = GPT2LMHeadModel(GPT2Config(**small, n_positions=256, n_embd=32, n_layer=2, n_head=4))
     elif kind == "gemma3":
@@ -150,6 +171,22 @@ def make(kind: str, folder: Path, *, seed: int = 0) -> Path:
     elif kind == "t5":
         module = T5ForConditionalGeneration(
             T5Config(vocab_size=size, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0)
+        )
+    elif kind == "bart":
+        module = BartForConditionalGeneration(
+            BartConfig(
+                **small,
+                d_model=32,
+                encoder_layers=2,
+                decoder_layers=2,
+                encoder_attention_heads=4,
+                decoder_attention_heads=4,
+                encoder_ffn_dim=64,
+                decoder_ffn_dim=64,
+                max_position_embeddings=256,
+                decoder_start_token_id=1,
+                forced_eos_token_id=None,
+            )
         )
     elif kind == "bert":
         module = BertModel(BertConfig(vocab_size=size, **wide, **room))

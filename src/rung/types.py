@@ -65,7 +65,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is decoded. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 switch their filter off."""
+    """How an answer is decoded.
+
+    The order: log-probabilities of the model → `logit_bias` (token id, added logit) → `repetition_penalty` (on tokens of
+    prompt and answer), `frequency_penalty` and `presence_penalty` (on tokens of the answer) → the likeliest token where
+    `temperature` is 0 → `temperature` → `min_p` (share of the likeliest token's probability) → `top_k` → `top_p`. `top_k`
+    0, `top_p` 1, `min_p` 0 and penalties of 1, 0 and 0 are off. `stop` strings and `stop_tokens` end an answer and are
+    no part of it. `n` answers a prompt; `beams` above 1 searches instead of drawing; `logprobs` (None: none) reports each
+    token's log-probability with so many alternatives.
+    """
 
     max_new_tokens: int = 128
     temperature: float = 0.0
@@ -73,19 +81,66 @@ class Sampling:
     top_k: int = 0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    stop_tokens: tuple[int, ...] = ()
+    n: int = 1
+    beams: int = 1
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if wrong := _out_of_range(self):
+            raise ValueError(wrong)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Sampling:
+        """The inverse of `dataclasses.asdict` behind JSON, whose lists it makes tuples again."""
+        pairs = tuple((int(token), float(bias)) for token, bias in given.get("logit_bias", ()))
+        lists = {key: tuple(given.get(key, ())) for key in ("stop", "stop_tokens")}
+        return cls(**{**given, **lists, "logit_bias": pairs})
+
+
+def _out_of_range(sampling: Sampling) -> str:
+    """What is wrong with a setting: its name, the value, and the range; empty where nothing is."""
+    ranges: dict[str, tuple[float, float]] = {
+        "max_new_tokens": (1, float("inf")),
+        "temperature": (0, float("inf")),
+        "top_p": (1e-9, 1),
+        "top_k": (0, float("inf")),
+        "min_p": (0, 1),
+        "repetition_penalty": (1e-9, float("inf")),
+        "frequency_penalty": (-2, 2),
+        "presence_penalty": (-2, 2),
+        "n": (1, float("inf")),
+        "beams": (1, float("inf")),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(sampling, name)
+        if not low <= value <= high:
+            return f"{name} is {value}; it lies between {low:g} and {high:g}"
+    if sampling.logprobs is not None and sampling.logprobs < 0:
+        return f"logprobs is {sampling.logprobs}; it counts alternatives, from 0"
+    if sampling.beams > 1 and (sampling.temperature > 0 or sampling.n > sampling.beams):
+        return "beams search for the likeliest answers: temperature is 0, and n is not above beams"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a System sees: the input, never a target.
 
-    With `choices` the answer is one of them; with `schema` it is JSON that fits the schema.
+    With `choices` the answer is one of them; with `schema` it is JSON that fits the schema; with `pattern` it matches
+    that regular expression.
     """
 
     messages: tuple[Message, ...]
     choices: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
     sampling: Sampling = Sampling()
+    pattern: str = ""
 
     @property
     def text(self) -> str:
@@ -94,11 +149,21 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenChance:
+    """One token of an answer: its text, its log-probability (nats) before any setting, and the likeliest others."""
+
+    token: str
+    logprob: float
+    others: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What a System gave back for one prompt.
 
     `error` is set where the call returned nothing: then `text` is empty. A wrong format or an unknown label is not an
-    error but a wrong answer. `choice_scores` holds the log-likelihood (nats, as ranked) of each choice.
+    error but a wrong answer. `choice_scores` holds the log-likelihood (nats, as ranked) of each choice. `others` are the
+    further answers where `n` were asked for, `logprobs` the tokens' chances where those were.
     `prompt_tokens` and `completion_tokens` count what was computed for this request alone without any reuse;
     `latency_s` is wall-clock seconds.
     """
@@ -109,6 +174,8 @@ class Completion:
     latency_s: float = 0.0
     choice_scores: Mapping[str, float] | None = None
     error: str | None = None
+    others: tuple[str, ...] = ()
+    logprobs: tuple[TokenChance, ...] = ()
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from typing import Any
 
 from rung.metrics import METRICS, score
 from rung.task import Task
-from rung.types import Completion, Example, Prompt, Score, System
+from rung.types import Completion, Example, Prompt, Score, System, TokenChance
 
 CHUNK = 128  # prompts handed to a System at once: often enough for progress, large enough for batches
 Progress = Callable[[int, int], None]
@@ -175,4 +175,16 @@ def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any
 
 def completions_from_json(rows: Sequence[Mapping[str, Any]]) -> list[Completion]:
     """The inverse of `completions_to_json`."""
-    return [Completion(**row) for row in rows]
+    return [
+        Completion(
+            **{
+                **row,
+                "others": tuple(row.get("others", ())),
+                "logprobs": tuple(
+                    TokenChance(one["token"], one["logprob"], tuple((word, value) for word, value in one["others"]))
+                    for one in row.get("logprobs", ())
+                ),
+            }
+        )
+        for row in rows
+    ]

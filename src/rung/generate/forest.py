@@ -1,177 +1,242 @@
-"""One forward pass over many contexts, each with its tree of answers, behind one shared prefix.
+"""The forward passes of one decoder module: rows packed behind a shared prefix, each with its tree of answers.
 
-The keys and values of the common prefix are computed once; behind them every row holds its own context and the nodes of
-its answers, which see the context and their ancestors only (a 4D attention mask). Exact: the same log-likelihoods as a
-plain pass, up to rounding. Works for decoders that honour explicit masks and positions, which `Engine` finds out.
+The keys and values of a prefix are computed once. Behind it several rows share one sequence of the batch; a row sees the
+prefix, its own context, and, from a node of its answers, the node's ancestors (a 4D attention mask). Exact: the same
+log-likelihoods as a plain pass, up to rounding. For decoders that honour explicit masks and positions, which `Engine`
+finds out.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
+from rung.generate.prefixes import Layer, Prefix
+from rung.generate.slots import Behind, Slots
 from rung.generate.trie import ROOT, Trie
 from rung.model.shapes import COUNT_STEP, LENGTH_STEP, rounded
 
 HEAD_ROWS = 2048  # positions put through the output head at once: bounds the memory of the logits
+PACK = 256  # tokens of a packed sequence, where the rows are shorter: few copies of the prefix, little masked work
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """Keys and values of tokens that several rows begin with. `length` counts virtual tokens too."""
+class Variants(Protocol):
+    """Which adapter each row of a pass goes through, and which virtual tokens stand before it."""
 
-    ids: tuple[int, ...]
-    cache: Any
-    length: int
+    def virtual(self, variant: str) -> torch.Tensor | None:
+        """Embeddings (tokens, hidden) before every context, or none."""
+        ...
 
-    def spread(self, rows: int) -> Any:
-        """A cache of `rows` rows that begin with this prefix, without copying it."""
-        if self.cache is None:
-            return None
-        cache = copy.copy(self.cache)
-        cache.layers = [copy.copy(layer) for layer in self.cache.layers]
-        for layer in cache.layers:
-            layer.keys = layer.keys.expand(rows, -1, -1, -1)
-            layer.values = layer.values.expand(rows, -1, -1, -1)
-        return cache
+    def active(self, rows: Sequence[str]) -> AbstractContextManager[None]:
+        """Within it, row r of the batch goes through the variant `rows[r]`."""
+        ...
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Token ids, positions and additive mask of some rows behind a prefix, and where each part ends.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens behind a prefix: the rest of a context, then perhaps the nodes of its answers."""
 
-    `ids`, `positions`: (rows, length). `mask`: (rows, 1, length, prefix + length), in the module's dtype.
-    `lengths[r]` counts the context tokens of row r that stand behind the prefix.
+    ids: Sequence[int]
+    trie: Trie | None = None
+
+    @property
+    def size(self) -> int:
+        """Tokens of the row."""
+        return len(self.ids) + (len(self.trie.tokens) if self.trie else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows laid out for one pass: `ids`, `positions` (sequences, width), `mask` (sequences, 1, width, prefix + width).
+
+    `places[r]` is (sequence, first position) of row r.
     """
 
     ids: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor
-    lengths: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """log P(answer | context) in nats, summed over its tokens, and whether each was the likeliest in its place."""
+
+    total: float
+    greedy: bool
 
 
 class Forest:
-    """The forward passes of one decoder module, perhaps with virtual tokens in front."""
+    """The passes of one decoder module with its variants."""
 
-    def __init__(self, module: Any, virtual: torch.Tensor | None = None) -> None:
+    def __init__(self, module: Any, variants: Variants) -> None:
         self.module = module
-        self.virtual = virtual  # (tokens, hidden) or None
+        self.variants = variants
         self.backbone = getattr(module, module.base_model_prefix)
         self.head = module.get_output_embeddings()
         self.dtype, self.device = module.dtype, module.device
         self.split_head = False  # set by the probe: head(backbone(x)) equals the module's own logits
 
     @torch.inference_mode()
-    def prefix(self, ids: Sequence[int]) -> Prefix:
-        """Compute the keys and values of `ids`, behind the virtual tokens where there are some."""
-        virtual = 0 if self.virtual is None else int(self.virtual.shape[0])
-        if not ids and not virtual:
-            return Prefix((), None, 0)
-        if self.virtual is not None:
-            parts = [self.virtual.to(self.dtype)]
-            if ids:
-                parts.append(self.module.get_input_embeddings()(torch.tensor(list(ids), device=self.device)))
-            inputs = {"inputs_embeds": torch.cat(parts).unsqueeze(0)}
-        else:
-            inputs = {"input_ids": torch.tensor([list(ids)], device=self.device)}
-        out = self.backbone(**inputs, use_cache=True)
-        return Prefix(tuple(ids), out.past_key_values, virtual + len(ids))
-
-    def batch(self, prefix: Prefix, contexts: Sequence[Sequence[int]], tries: Sequence[Trie | None]) -> Batch:
-        """Lay out the rows: context behind the prefix, then the nodes of the answers, padded on the right."""
-        skip, base = len(prefix.ids), prefix.length
-        lengths = tuple(len(context) - skip for context in contexts)
-        longest = max(length + (len(trie.tokens) if trie else 0) for length, trie in zip(lengths, tries))
-        width = rounded(longest, LENGTH_STEP)
-        rows = len(contexts)
-        ids = torch.zeros((rows, width), dtype=torch.long)
-        positions = torch.zeros((rows, width), dtype=torch.long)
-        seen = torch.zeros((rows, width, base + width), dtype=torch.bool)
-        causal = torch.ones((width, width), dtype=torch.bool).tril_()
-        seen[:, :, :base] = True
-        # Padding sees itself, so that no row of the softmax is empty.
-        seen[:, :, base:] |= torch.eye(width, dtype=torch.bool)
-        for row, (context, length, trie) in enumerate(zip(contexts, lengths, tries)):
-            ids[row, :length] = torch.tensor(list(context[skip:]), dtype=torch.long)
-            positions[row, :length] = torch.arange(base, base + length)
-            seen[row, :length, base : base + length] = causal[:length, :length]
-            if trie and trie.tokens:
-                end = length + len(trie.tokens)
-                ids[row, length:end] = torch.tensor(trie.tokens)
-                positions[row, length:end] = base + length + torch.tensor(trie.depths)
-                seen[row, length:end, base : base + length] = True
-                seen[row, length:end, base + length : base + end] |= _lineage(trie)
-        mask = torch.zeros(seen.shape, dtype=self.dtype).masked_fill_(~seen, torch.finfo(self.dtype).min)
-        to = self.device
-        return Batch(ids.to(to), positions.to(to), mask.unsqueeze(1).to(to), lengths)
+    def start(self, variant: str) -> Prefix:
+        """What stands before every context of a variant: nothing, or its virtual tokens."""
+        virtual = self.variants.virtual(variant)
+        if virtual is None:
+            return Prefix(variant=variant)
+        cache = Behind(Prefix())
+        with self.variants.active([variant]):
+            self.backbone(
+                inputs_embeds=virtual.to(self.device, self.dtype)[None],
+                attention_mask=self._causal(0, len(virtual)),
+                position_ids=torch.arange(len(virtual), device=self.device)[None],
+                past_key_values=cache,
+                use_cache=True,
+            )
+        return Prefix(cache.own, len(virtual), 0, variant)
 
     @torch.inference_mode()
-    def hidden(self, prefix: Prefix, batch: Batch, *, keep: bool = False) -> tuple[torch.Tensor, Any]:
-        """Last hidden states (rows, length, hidden), or logits where the head cannot be split; the cache if kept."""
-        cache = prefix.spread(batch.ids.shape[0])
-        runner = self.backbone if self.split_head else self.module
-        out = runner(
-            input_ids=batch.ids,
-            position_ids=batch.positions,
-            attention_mask=batch.mask,
-            past_key_values=cache,
-            use_cache=keep or cache is not None,
-        )
-        return out[0], out.past_key_values if keep else None
+    def extend(self, prefix: Prefix, ids: Sequence[int]) -> Prefix:
+        """The prefix with further tokens."""
+        cache = Behind(prefix)
+        with self.variants.active([prefix.variant]):
+            self.backbone(
+                input_ids=torch.tensor([list(ids)], device=self.device),
+                attention_mask=self._causal(prefix.length, len(ids)),
+                position_ids=torch.arange(prefix.length, prefix.length + len(ids), device=self.device)[None],
+                past_key_values=cache,
+                use_cache=True,
+            )
+        layers = cache.own
+        if prefix.length:
+            layers = tuple(
+                (torch.cat([old[0], new[0]], 2), torch.cat([old[1], new[1]], 2))
+                for old, new in zip(prefix.layers, layers)
+            )
+        return Prefix(layers, prefix.length + len(ids), prefix.skip + len(ids), prefix.variant)
+
+    def pack(self, rows: Sequence[Row], base: int) -> Packed:
+        """Lay rows out in as few sequences as they fill, first come first placed; `base` tokens stand before each."""
+        longest = max(row.size for row in rows)
+        width = rounded(max(longest, min(PACK, sum(row.size for row in rows))), LENGTH_STEP)
+        places: list[tuple[int, int]] = []
+        ends: list[int] = []
+        for row in rows:
+            bin_ = next((b for b, end in enumerate(ends) if end + row.size <= width), len(ends))
+            if bin_ == len(ends):
+                ends.append(0)
+            places.append((bin_, ends[bin_]))
+            ends[bin_] += row.size
+        ids = np.zeros((len(ends), width), dtype=np.int64)
+        positions = np.zeros((len(ends), width), dtype=np.int64)
+        # Padding belongs to rows of its own, so that each sees itself and no row of the softmax is empty.
+        owner = np.tile(-1 - np.arange(width), (len(ends), 1))
+        for number, (row, (bin_, start)) in enumerate(zip(rows, places)):
+            lead, end = start + len(row.ids), start + row.size
+            ids[bin_, start:lead] = row.ids
+            positions[bin_, start:end] = np.arange(base, base + row.size)
+            owner[bin_, start:end] = number
+            if row.trie and row.trie.tokens:
+                ids[bin_, lead:end] = row.trie.tokens
+                positions[bin_, lead:end] = base + len(row.ids) + np.asarray(row.trie.depths)
+        seen = (owner[:, :, None] == owner[:, None, :]) & np.tri(width, dtype=bool)
+        for row, (bin_, start) in zip(rows, places):
+            if row.trie and row.trie.forks:
+                lead, end = start + len(row.ids), start + row.size
+                seen[bin_, lead:end, lead:end] = row.trie.lineage
+        mask = torch.zeros((len(ends), 1, width, base + width), dtype=self.dtype)
+        mask[:, 0, :, base:].masked_fill_(~torch.from_numpy(seen), torch.finfo(self.dtype).min)
+        to = self.device
+        return Packed(torch.from_numpy(ids).to(to), torch.from_numpy(positions).to(to), mask.to(to), tuple(places))
+
+    @torch.inference_mode()
+    def read(self, prefix: Prefix, packed: Packed) -> tuple[torch.Tensor, tuple[Layer, ...]]:
+        """Run a pass: last hidden states (sequences, width, hidden), or logits where the head cannot be split; keys, values."""
+        cache = Behind(prefix)
+        with self.variants.active([prefix.variant] * len(packed.ids)):
+            out = self._runner(
+                input_ids=packed.ids,
+                position_ids=packed.positions,
+                attention_mask=packed.mask,
+                past_key_values=cache,
+                use_cache=True,
+            )
+        return out[0], cache.own
+
+    @torch.inference_mode()
+    def step(self, slots: Slots, tokens: Sequence[int], variants: Sequence[str]) -> torch.Tensor:
+        """One token more for every row of the slots: the float32 logits (rows, vocabulary) behind it."""
+        rows, width, at = slots.begin(self.device)
+        spare = rows - len(tokens)
+        mask = torch.zeros((rows, width), dtype=self.dtype, device=self.device)
+        mask.masked_fill_(torch.arange(width, device=self.device)[None] > at[:, None], torch.finfo(self.dtype).min)
+        with self.variants.active([*variants, *[variants[0]] * spare]):
+            out = self._runner(
+                input_ids=torch.tensor([*tokens, *[0] * spare], device=self.device)[:, None],
+                position_ids=at[:, None],
+                attention_mask=mask[:, None, None, :],
+                past_key_values=slots,
+                use_cache=True,
+            )
+        slots.end()
+        return self.logits(out[0][:, -1])[: len(tokens)]
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Float32 logits (n, vocabulary) of states (n, hidden) as `hidden` gives them."""
+        """Float32 logits (n, vocabulary) of states (n, hidden) as `read` gives them."""
         return (self.head(states) if self.split_head else states).float()
 
-    @torch.inference_mode()
-    def likelihoods(
-        self, prefix: Prefix, contexts: Sequence[Sequence[int]], tries: Sequence[Trie]
-    ) -> list[list[float]]:
-        """log P of every answer of every row, summed over its tokens, in nats."""
-        batch = self.batch(prefix, contexts, tries)
-        states, _ = self.hidden(prefix, batch)
+    def likelihoods(self, prefix: Prefix, rows: Sequence[Row]) -> list[list[Likelihood]]:
+        """The likelihood of every answer of every row."""
+        packed = self.pack(rows, prefix.length)
+        states, _ = self.read(prefix, packed)
         where: dict[tuple[int, int], int] = {}
         wanted: list[tuple[int, int]] = []
-        for row, (length, trie) in enumerate(zip(batch.lengths, tries)):
-            for path in trie.paths:
+        for row, (bin_, start) in zip(rows, packed.places):
+            lead = start + len(row.ids)
+            for path in row.trie.paths if row.trie else ():
                 for node, token in path:
-                    place = (row, length - 1 if node == ROOT else length + node)
+                    place = (bin_, lead - 1 if node == ROOT else lead + node)
                     wanted.append((where.setdefault(place, len(where)), token))
-        rows, columns = zip(*where)
-        picked = states[list(rows), list(columns)]
-        values = self._log_probabilities(picked, wanted)
+        sequences, columns = zip(*where)
+        values, best = self._log_probabilities(states[list(sequences), list(columns)], wanted)
         out, at = [], 0
-        for trie in tries:
+        for row in rows:
             scores = []
-            for path in trie.paths:
-                scores.append(float(sum(values[at : at + len(path)])))
+            for path in row.trie.paths if row.trie else ():
+                span = slice(at, at + len(path))
+                scores.append(Likelihood(float(sum(values[span])), all(best[span])))
                 at += len(path)
             out.append(scores)
         return out
 
-    def _log_probabilities(self, states: torch.Tensor, wanted: Sequence[tuple[int, int]]) -> list[float]:
-        """log P(token) in nats for each (row of `states`, token), the head run over bounded slices."""
+    @torch.inference_mode()
+    def _log_probabilities(
+        self, states: torch.Tensor, wanted: Sequence[tuple[int, int]]
+    ) -> tuple[list[float], list[bool]]:
+        """log P(token) in nats for each (row of `states`, token), and whether none is likelier; the head in bounded slices."""
         index = torch.tensor([i for i, _ in wanted], device=states.device)
         token = torch.tensor([t for _, t in wanted], device=states.device)
         out = torch.empty(len(wanted), dtype=torch.float32, device=states.device)
+        best = torch.empty(len(wanted), dtype=torch.bool, device=states.device)
         spare = rounded(states.shape[0], COUNT_STEP) - states.shape[0]
         states = torch.nn.functional.pad(states, (0, 0, 0, spare))
         for start in range(0, states.shape[0], HEAD_ROWS):
             logits = self.logits(states[start : start + HEAD_ROWS])
-            norm = logits.logsumexp(dim=-1)
+            norm, top = logits.logsumexp(dim=-1), logits.argmax(dim=-1)
             here = ((index >= start) & (index < start + HEAD_ROWS)).nonzero().squeeze(-1)
             local = index[here] - start
             out[here] = logits[local, token[here]] - norm[local]
-        return [float(value) for value in out.tolist()]
+            best[here] = top[local] == token[here]
+        return [float(value) for value in out.tolist()], best.tolist()
 
+    @property
+    def _runner(self) -> Any:
+        return self.backbone if self.split_head else self.module
 
-def _lineage(trie: Trie) -> torch.Tensor:
-    """(nodes, nodes), True where the column's node is the row's node or its ancestor."""
-    table = torch.zeros((len(trie.tokens), len(trie.tokens)), dtype=torch.bool)
-    for node in range(len(trie.tokens)):
-        table[node, trie.ancestors(node)] = True
-    return table
+    def _causal(self, base: int, length: int) -> torch.Tensor:
+        mask = torch.full((length, length), torch.finfo(self.dtype).min, dtype=self.dtype, device=self.device).triu_(1)
+        return torch.cat([mask.new_zeros((length, base)), mask], 1)[None, None]

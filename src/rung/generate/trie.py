@@ -1,18 +1,20 @@
 """Answers as a tree of tokens, so that what several answers share is computed once.
 
-Pure Python and NumPy-free: token ids in, indices out. Who runs the tree through a model is in `forest`.
+Token ids in, indices out. Who runs the tree through a model is in `forest`; what prompts share is in `prefixes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+
+import numpy as np
 
 ROOT = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trie:
     """The proper prefixes of a set of answers.
 
@@ -26,13 +28,19 @@ class Trie:
     depths: tuple[int, ...]
     paths: tuple[tuple[tuple[int, int], ...], ...]
 
-    def ancestors(self, node: int) -> list[int]:
-        """The nodes from `node` up to the first token, itself included."""
-        line = []
-        while node != ROOT:
-            line.append(node)
-            node = self.parents[node]
-        return line
+    @cached_property
+    def forks(self) -> bool:
+        """Whether the nodes are more than one line, so that a causal mask would show too much."""
+        return self.parents != tuple(range(-1, len(self.parents) - 1))
+
+    @cached_property
+    def lineage(self) -> np.ndarray:
+        """(nodes, nodes), True where the column's node is the row's node or one of its ancestors."""
+        table = np.eye(len(self.tokens), dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent != ROOT:
+                table[node] |= table[parent]
+        return table
 
 
 def build(answers: Sequence[Sequence[int]]) -> Trie:
@@ -61,14 +69,3 @@ def _build(answers: tuple[tuple[int, ...], ...]) -> Trie:
             node = known[node, token]
         paths.append(tuple(path))
     return Trie(tuple(tokens), tuple(parents), tuple(depths), tuple(paths))
-
-
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all sequences share."""
-    if not sequences:
-        return 0
-    low, high = min(map(tuple, sequences)), max(map(tuple, sequences))
-    for position, (a, b) in enumerate(zip(low, high)):
-        if a != b:
-            return position
-    return min(len(low), len(high))

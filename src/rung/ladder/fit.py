@@ -95,7 +95,7 @@ def overflow(task: Task, body: Body, examples: Sequence[Example], extra: int = 0
 
 def lengths(task: Task, body: Body) -> Lengths:
     """Token counts on validation, for the plan's arithmetic."""
-    from rung.generate.trie import common_prefix
+    from rung.generate.prefixes import common_prefix
     from rung.ladder.work import mean
 
     rows = task.validation

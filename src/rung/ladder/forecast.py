@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from rung.generate.engine import BATCH_TOKENS
+from rung.generate.engine import BATCH_TOKENS, running_tokens
 from rung.ladder.fit import Lengths
 from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung
@@ -102,14 +102,20 @@ def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rat
     scored = work.adapt - work.learning + work.request * len(task.validation)
     passed = scored / rates.operations + work.learning / rates.learning
     written = 0 if task.labels or task.kind == "choose" else task.sampling.max_new_tokens
-    # Answers are written token by token: a batch takes as many steps as its longest answer has tokens.
-    batches = -(-scored / work.request * (work.prompt_tokens + written) // BATCH_TOKENS)
+    # Answers are written token by token: a full batch takes as many steps as its longest answer has tokens.
+    at_once = running_tokens(_per_token(body))
+    batches = -(-scored / work.request * (work.prompt_tokens + written) // at_once)
     seconds = passed * own + work.steps * STEP_S + batches * written * rates.overhead
     latency = work.request / rates.operations + rates.overhead * (1 + written)
-    return Forecast(_peak(rung, body, found), seconds, latency)
+    return Forecast(_peak(rung, body, found, written), seconds, latency)
 
 
-def _peak(rung: Rung, body: Body, found: Lengths) -> int:
+def _per_token(body: Body) -> int:
+    """Bytes of one token's keys and values."""
+    return memory.ModelShape.of(body.model.config).cache_width * int(body.model.module.dtype.itemsize)
+
+
+def _peak(rung: Rung, body: Body, found: Lengths, written: int) -> int:
     """Bytes in use as things stand, the base among them, and what the rung adds: of the GPU where it computes there."""
     model, shape = body.model, memory.ModelShape.of(body.model.config)
     device = model.device.partition(":")[0]
@@ -125,8 +131,17 @@ def _peak(rung: Rung, body: Body, found: Lengths) -> int:
         ).total
         added += KERNELS if device == "cpu" else 0
     else:
-        rows = max(1, BATCH_TOKENS // max(1, length))
-        use = memory.serve_memory(shape, model.parameters, rows=rows, length=length, weight_bytes=stored, device=device)
+        room = running_tokens(_per_token(body)) if written else BATCH_TOKENS
+        length = found.longest + max(int(found.target), written)
+        use = memory.serve_memory(
+            shape,
+            model.parameters,
+            rows=max(1, room // length),
+            length=length,
+            prompt_tokens=max(BATCH_TOKENS, length),
+            weight_bytes=stored,
+            device=device,
+        )
         added = use.total - round(use.weights)  # the base's own are there already
     return _in_use(model.device) + added
 

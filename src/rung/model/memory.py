@@ -66,6 +66,11 @@ class ModelShape:
     keeps_probabilities: bool = False
     decoder_layers: int = 0
 
+    @property
+    def cache_width(self) -> int:
+        """Numbers in the keys and values of one token, all layers together."""
+        return 2 * (self.decoder_layers or self.layers) * self.kv_width
+
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ModelShape:
         """The shape a `config.json` describes. Raises RungError where a width is missing."""
@@ -180,9 +185,8 @@ def serve_memory(
     them) are computed at once, with one layer's activations alive at a time and logits for one token a row.
     """
     computed = rows * length if prompt_tokens is None else prompt_tokens
-    layers = shape.decoder_layers or shape.layers
     alive = computed * (6 * shape.hidden + 3 * shape.feed_forward) * weight_bytes
-    cache = 2.0 * layers * shape.kv_width * rows * length * weight_bytes
+    cache = float(shape.cache_width) * rows * length * weight_bytes
     return MemoryUse(
         weights=parameters * float(weight_bytes),
         activations=alive,

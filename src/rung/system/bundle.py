@@ -101,7 +101,7 @@ def save(system: System, folder: Path, *, body: Body | None = None, defaults: De
         "defaults": {
             "choices": list(defaults.choices),
             "schema": defaults.schema,
-            "sampling": {**asdict(defaults.sampling), "stop": list(defaults.sampling.stop)},
+            "sampling": asdict(defaults.sampling),
         },
     }
     write_atomic(folder / MANIFEST, dump_json(manifest))
@@ -125,8 +125,7 @@ def load(folder: str | Path, *, base: str | None = None, body: Body | None = Non
         raise RungError(f"unknown kind of system {said!r}", where=str(folder / MANIFEST), mend=nearest(said, FORMS))
     with _whole(folder):
         known, given = manifest["base"], manifest["defaults"]
-        sampling = Sampling(**{**given["sampling"], "stop": tuple(given["sampling"]["stop"])})
-        defaults = Defaults(tuple(given["choices"]), given["schema"], sampling)
+        defaults = Defaults(tuple(given["choices"]), given["schema"], Sampling.from_json(given["sampling"]))
         if known is not None:
             body = _body(folder, known, base, body)
         inner = form.read(manifest["settings"], folder, body)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rung.errors import RungError
+from rung.generate.constraint import Constraint, json_schema, regex
 from rung.generate.engine import Engine
 from rung.model.layout import Layout
 from rung.system.shots import FixedShots, Shots
@@ -74,7 +75,9 @@ class Prompted:
         if (over := self._overflow(prompt, context)) > 0:
             raise RungError(f"the prompt is {over} tokens too long for the window", where="prompt", mend="shorten it")
         shown = False
-        for piece in self.engine.stream(context, prompt.sampling, end=self.layout.end, stop=self.layout.stop):
+        for piece in self.engine.stream(
+            context, prompt.sampling, end=self.layout.end, stop=self.layout.stop, constraint=constraint(prompt)
+        ):
             text = piece if shown else piece.lstrip()
             shown = shown or bool(text)
             if text:
@@ -110,14 +113,27 @@ class Prompted:
         return out
 
     def _generate(self, prompts: Sequence[Prompt], contexts: Sequence[list[int]]) -> list[Completion]:
-        groups: dict[object, list[int]] = {}
-        for row, prompt in enumerate(prompts):
-            groups.setdefault(prompt.sampling, []).append(row)
-        out: dict[int, Completion] = {}
-        for rows in groups.values():
-            made = self.engine.generate(
-                [contexts[r] for r in rows], prompts[rows[0]].sampling, end=self.layout.end, stop=self.layout.stop
+        made = self.engine.generate(
+            contexts,
+            [prompt.sampling for prompt in prompts],
+            end=self.layout.end,
+            stop=self.layout.stop,
+            constraints=[constraint(prompt) for prompt in prompts],
+        )
+        return [
+            Completion(
+                answer.text.strip(),
+                len(context),
+                sum(len(one.tokens) for one in (answer, *answer.others)),
+                others=tuple(other.text.strip() for other in answer.others),
+                logprobs=answer.chances,
             )
-            for row, answer in zip(rows, made):
-                out[row] = Completion(answer.text.strip(), len(contexts[row]), len(answer.tokens))
-        return [out[row] for row in range(len(prompts))]
+            for context, answer in zip(contexts, made)
+        ]
+
+
+def constraint(prompt: Prompt) -> Constraint | None:
+    """What the answer to a prompt must be. Raises RungError for a schema or a pattern that no grammar can follow."""
+    if prompt.schema is not None:
+        return json_schema(prompt.schema)
+    return regex(prompt.pattern) if prompt.pattern else None

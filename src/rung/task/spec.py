@@ -6,6 +6,7 @@ The values here are frozen and know no rows. Reading the sources is `sources`, m
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -406,23 +407,37 @@ def _budget(root: Section) -> Budget:
     return Budget(memory, time, default.requests if requests is None else requests, price, currency)
 
 
+SAMPLING_WHOLE = {"top_k": 0, "seed": 0, "beams": 1}  # the least that each may be
+SAMPLING_NUMBERS = {
+    "temperature": (0, math.inf),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0, math.inf),
+    "frequency_penalty": (-2, 2),
+    "presence_penalty": (-2, 2),
+}
+
+
 def _sampling(root: Section) -> tuple[Sampling, int | None]:
     most = root.whole("max_new_tokens", 1)
     if not root.has("sampling"):
         return Sampling(), most
     section = root.section("sampling")
-    section.only(("max_new_tokens", "temperature", "top_p", "top_k", "seed", "stop"))
+    section.only(("max_new_tokens", "stop", *SAMPLING_WHOLE, *SAMPLING_NUMBERS))
     inner = section.whole("max_new_tokens", 1)
     if most is not None and inner is not None:
         raise section.refuse("is said at the top of the file too", "max_new_tokens", mend="keep one")
-    default = Sampling()
-    top_p = _or(section.number("top_p", 0, 1), default.top_p)
-    if top_p == 0:
-        raise section.refuse("must be above 0", "top_p", mend="1 switches it off")
-    sampling = Sampling(
-        temperature=_or(section.number("temperature", 0), default.temperature), top_p=top_p,
-        top_k=section.whole("top_k") or 0, seed=section.whole("seed") or 0, stop=section.texts("stop", blank=True),
-    )  # fmt: skip
+    given: dict[str, Any] = {key: section.whole(key, low) for key, low in SAMPLING_WHOLE.items()}
+    given |= {key: section.number(key, *span) for key, span in SAMPLING_NUMBERS.items()}
+    for key in ("top_p", "repetition_penalty"):
+        if given[key] == 0:
+            raise section.refuse("must be above 0", key, mend="1 switches it off")
+    try:
+        sampling = Sampling(
+            stop=section.texts("stop", blank=True), **{key: value for key, value in given.items() if value is not None}
+        )
+    except ValueError as error:  # settings that each are in range and do not go together
+        raise section.refuse(str(error), mend="change one of them") from None
     return sampling, most if most is not None else inner
 
 
