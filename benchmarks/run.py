@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("climb", "rouge")
+NAMES = ("climb", "few_shot_generation", "rouge")
 
 
 def main() -> None:

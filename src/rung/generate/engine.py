@@ -278,7 +278,7 @@ class Engine:
 
         prefix = self.forest.extend(self.forest.start(BASE), ids[:9])
         packed = self.forest.pack([Row(ids[9:11])], prefix.length)
-        slots = Slots()
+        slots = Slots(self.forest.apart)
         slots.join(prefix, self.forest.read(prefix, packed)[1], [(0, 0, 2)])
         logits = self.forest.step(slots, [ids[11]], [BASE])[0]
         return [Likelihood(float(logits.log_softmax(-1)[ids[12]]), False)]

@@ -8,14 +8,15 @@ finds out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from rung.generate.attention import Part, behind
 from rung.generate.prefixes import Layer, Prefix
 from rung.generate.slots import Behind, Slots
 from rung.generate.trie import ROOT, Trie
@@ -52,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows laid out for one pass: `ids`, `positions` (sequences, width), `mask` (sequences, 1, width, prefix + width).
+    """Rows laid out for one pass: `ids`, `positions` (sequences, width), `mask` (sequences, 1, width, (prefix +) width).
 
     `places[r]` is (sequence, first position) of row r.
     """
@@ -80,6 +81,8 @@ class Forest:
         self.backbone = getattr(module, module.base_model_prefix)
         self.head = module.get_output_embeddings()
         self.dtype, self.device = module.dtype, module.device
+        # Whether prefixes can be attended to where they lie; else they are joined to each row's own keys.
+        self.apart = self.backbone.config._attn_implementation == "sdpa"
         self.split_head = False  # set by the probe: head(backbone(x)) equals the module's own logits
 
     @torch.inference_mode()
@@ -88,36 +91,45 @@ class Forest:
         virtual = self.variants.virtual(variant)
         if virtual is None:
             return Prefix(variant=variant)
-        cache = Behind(Prefix())
-        with self.variants.active([variant]):
-            self.backbone(
-                inputs_embeds=virtual.to(self.device, self.dtype)[None],
-                attention_mask=self._causal(0, len(virtual)),
-                position_ids=torch.arange(len(virtual), device=self.device)[None],
-                past_key_values=cache,
-                use_cache=True,
-            )
-        return Prefix(cache.own, len(virtual), 0, variant)
+        embedded = virtual.to(self.device, self.dtype)[None]
+        return Prefix(self._stretch(Prefix(variant=variant), inputs_embeds=embedded), len(virtual), 0, variant)
 
     @torch.inference_mode()
     def extend(self, prefix: Prefix, ids: Sequence[int]) -> Prefix:
         """The prefix with further tokens."""
-        cache = Behind(prefix)
-        with self.variants.active([prefix.variant]):
-            self.backbone(
-                input_ids=torch.tensor([list(ids)], device=self.device),
-                attention_mask=self._causal(prefix.length, len(ids)),
-                position_ids=torch.arange(prefix.length, prefix.length + len(ids), device=self.device)[None],
-                past_key_values=cache,
-                use_cache=True,
-            )
-        layers = cache.own
+        layers = self._stretch(prefix, input_ids=torch.tensor([list(ids)], device=self.device))
         if prefix.length:
             layers = tuple(
                 (torch.cat([old[0], new[0]], 2), torch.cat([old[1], new[1]], 2))
                 for old, new in zip(prefix.layers, layers)
             )
         return Prefix(layers, prefix.length + len(ids), prefix.skip + len(ids), prefix.variant)
+
+    def _stretch(self, prefix: Prefix, **inputs: torch.Tensor) -> tuple[Layer, ...]:
+        """Keys and values of one row of tokens, or of embeddings, behind a prefix."""
+        ((_, length, *_),) = (tensor.shape for tensor in inputs.values())
+        front = 0 if self.apart else prefix.length
+        mask = torch.full((length, length), torch.finfo(self.dtype).min, dtype=self.dtype, device=self.device).triu_(1)
+        cache = Behind(prefix, self.apart)
+        with self._behind([prefix.variant], [(None, prefix)]):
+            self.backbone(
+                **inputs,
+                attention_mask=torch.cat([mask.new_zeros((length, front)), mask], 1)[None, None],
+                position_ids=torch.arange(prefix.length, prefix.length + length, device=self.device)[None],
+                past_key_values=cache,
+                use_cache=True,
+            )
+        return cache.own
+
+    @contextmanager
+    def _behind(self, variants: Sequence[str], parts: Sequence[Part]) -> Iterator[None]:
+        """Within it a pass goes through the rows' variants and attends to the prefixes."""
+        with self.variants.active(variants):
+            if self.apart:
+                with behind(self.backbone.config, [(rows, prefix) for rows, prefix in parts if prefix.length]):
+                    yield
+            else:
+                yield
 
     def pack(self, rows: Sequence[Row], base: int) -> Packed:
         """Lay rows out in as few sequences as they fill, first come first placed; `base` tokens stand before each."""
@@ -148,16 +160,17 @@ class Forest:
             if row.trie and row.trie.forks:
                 lead, end = start + len(row.ids), start + row.size
                 seen[bin_, lead:end, lead:end] = row.trie.lineage
-        mask = torch.zeros((len(ends), 1, width, base + width), dtype=self.dtype)
-        mask[:, 0, :, base:].masked_fill_(~torch.from_numpy(seen), torch.finfo(self.dtype).min)
+        front = 0 if self.apart else base
+        mask = torch.zeros((len(ends), 1, width, front + width), dtype=self.dtype)
+        mask[:, 0, :, front:].masked_fill_(~torch.from_numpy(seen), torch.finfo(self.dtype).min)
         to = self.device
         return Packed(torch.from_numpy(ids).to(to), torch.from_numpy(positions).to(to), mask.to(to), tuple(places))
 
     @torch.inference_mode()
     def read(self, prefix: Prefix, packed: Packed) -> tuple[torch.Tensor, tuple[Layer, ...]]:
         """Run a pass: last hidden states (sequences, width, hidden), or logits where the head cannot be split; keys, values."""
-        cache = Behind(prefix)
-        with self.variants.active([prefix.variant] * len(packed.ids)):
+        cache = Behind(prefix, self.apart)
+        with self._behind([prefix.variant] * len(packed.ids), [(None, prefix)]):
             out = self._runner(
                 input_ids=packed.ids,
                 position_ids=packed.positions,
@@ -170,14 +183,14 @@ class Forest:
     @torch.inference_mode()
     def step(self, slots: Slots, tokens: Sequence[int], variants: Sequence[str]) -> torch.Tensor:
         """One token more for every row of the slots: the float32 logits (rows, vocabulary) behind it."""
-        rows, width, at = slots.begin(self.device)
-        spare = rows - len(tokens)
+        rows, width = slots.begin(self.device)
         mask = torch.zeros((rows, width), dtype=self.dtype, device=self.device)
-        mask.masked_fill_(torch.arange(width, device=self.device)[None] > at[:, None], torch.finfo(self.dtype).min)
-        with self.variants.active([*variants, *[variants[0]] * spare]):
+        empty = torch.arange(width, device=self.device)[None] > slots.at[:, None]
+        mask.masked_fill_(empty, torch.finfo(self.dtype).min)
+        with self._behind([*variants, *[variants[0]] * slots.idle], slots.parts):
             out = self._runner(
-                input_ids=torch.tensor([*tokens, *[0] * spare], device=self.device)[:, None],
-                position_ids=at[:, None],
+                input_ids=torch.tensor([*tokens, *[0] * slots.idle], device=self.device)[:, None],
+                position_ids=slots.positions[:, None],
                 attention_mask=mask[:, None, None, :],
                 past_key_values=slots,
                 use_cache=True,
@@ -236,7 +249,3 @@ class Forest:
     @property
     def _runner(self) -> Any:
         return self.backbone if self.split_head else self.module
-
-    def _causal(self, base: int, length: int) -> torch.Tensor:
-        mask = torch.full((length, length), torch.finfo(self.dtype).min, dtype=self.dtype, device=self.device).triu_(1)
-        return torch.cat([mask.new_zeros((length, base)), mask], 1)[None, None]

@@ -39,8 +39,8 @@ class Job:
 
     @property
     def size(self) -> int:
-        """Tokens of context and answer at their longest."""
-        return len(self.context) + self.chooser.sampling.max_new_tokens
+        """Tokens of its own, context and answer at their longest."""
+        return len(self.context) - len(self.shared.ids) + self.chooser.sampling.max_new_tokens
 
 
 class Runner:
@@ -53,7 +53,7 @@ class Runner:
         self.room, self.turn_tokens = room, turn_tokens
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
-        self._slots = Slots()
+        self._slots: Slots | None = None
         self._width = 0  # of the longest job that runs
 
     def add(self, jobs: Sequence[Job]) -> None:
@@ -100,7 +100,7 @@ class Runner:
         return job.shared.prefix
 
     def _fits(self, job: Job, joining: int) -> bool:
-        width = max(self._width, job.size)
+        width = max(self._width, self._size(job))
         return (not self.running and not joining) or (len(self.running) + joining + 1) * width <= self.room
 
     def _read(self, batch: list[Job], prefix: Prefix) -> list[tuple[Job, Pick, bool]]:
@@ -110,15 +110,25 @@ class Runner:
         last = torch.tensor([start + row.size - 1 for row, (_, start) in zip(rows, packed.places)])
         logits = self.forest.logits(states[torch.tensor([at for at, _ in packed.places]), last])
         with torch.inference_mode():
+            self._slots = self._slots or self._room([*batch, *self.waiting])
             self._slots.join(prefix, own, [(*place, row.size) for row, place in zip(rows, packed.places)])
         for job in batch:
             job.read = None
         self.running += batch
-        self._width = max(job.size for job in self.running)
+        self._width = max(map(self._size, self.running))
         return self._say(batch, logits)
 
+    def _room(self, jobs: Sequence[Job]) -> Slots:
+        """The slots, as large as they will be where the room lasts for it."""
+        width = max(map(self._size, jobs))
+        return Slots(self.forest.apart, min(len(jobs), max(1, self.room // width)), width)
+
+    def _size(self, job: Job) -> int:
+        """Tokens that a job's slot holds in the end."""
+        return job.size + (0 if self.forest.apart else len(job.shared.ids))
+
     def _advance(self) -> list[tuple[Job, Pick, bool]]:
-        if not self.running:
+        if not self.running or self._slots is None:
             return []
         jobs = list(self.running)
         logits = self.forest.step(
@@ -141,7 +151,8 @@ class Runner:
 
     @torch.inference_mode()
     def _remove(self, row: int) -> None:
+        assert self._slots is not None
         last = self._slots.leave(row)
         self.running[row] = self.running[last]
         self.running.pop()
-        self._width = max((job.size for job in self.running), default=0)
+        self._width = max(map(self._size, self.running), default=0)
