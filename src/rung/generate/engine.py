@@ -129,11 +129,11 @@ class Engine:
     ) -> list[float]:
         """log P(text) in nats of token ids of any length, every token scored once.
 
-        `first` stands before a text (a beginning-of-text token). Windows of `window` tokens (default: the model's)
-        move on by `stride` (default: all of it but one), so that a token has at least window − stride before it. Raises
+        `first` stands before a text (a beginning-of-text token). Windows of `window` tokens (default: one more than the
+        model's, as the last is only predicted) move on by `stride` (default: all of it but one), so that a token has at least window − stride before it. Raises
         ValueError for a text without tokens, or a stride that is not between 1 and window − 1.
         """
-        span = window or self.model.window
+        span = window or self.model.window + 1
         step = stride or span - 1
         if not 1 <= step < span or not all(map(len, texts)):
             raise ValueError("a text has no tokens, or the stride is not between 1 and window - 1")

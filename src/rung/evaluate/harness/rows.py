@@ -1,0 +1,61 @@
+"""The rows of a task's splits: local files, folders and Hub sets, through `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rung.errors import RungError, nearest
+from rung.evaluate.harness.spec import HarnessTask
+from rung.evaluate.harness.templates import Row
+
+
+def load_rows(task: HarnessTask) -> tuple[list[Row], list[Row]]:
+    """The items to score, and the rows that worked examples are drawn from. Raises RungError where data is missing."""
+    found = _dataset(task)
+
+    def split(name: str) -> list[Row]:
+        if name not in found:
+            raise RungError(f"has no split {name!r}", where=f"data of {task.task}", mend=nearest(name, list(found)))
+        rows = list(found[name])
+        if not rows:
+            raise RungError(f"the split {name!r} is empty", where=f"data of {task.task}", mend="give it rows")
+        return rows
+
+    items = split(task.split)
+    if not task.num_fewshot or task.shots.samples:
+        return items, list(task.shots.samples)
+    pool = task.shots.split or task.training_split or task.validation_split or task.split
+    return items, items if pool == task.split else split(pool)
+
+
+def _dataset(task: HarnessTask) -> Mapping[str, Sequence[Any]]:
+    from datasets import DatasetDict, load_dataset
+    from datasets.exceptions import DatasetGenerationError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    settings = {key: value for key, value in task.dataset_kwargs.items() if key != "trust_remote_code"}
+    if "data_files" in settings:
+        settings["data_files"] = _placed(settings["data_files"], task.folder)
+    path = str(task.dataset_path)
+    path = str(task.folder / path) if (task.folder / path).exists() else path
+    try:
+        found = load_dataset(path, task.dataset_name, **settings)
+    except (OSError, ValueError, DatasetGenerationError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+        told = " ".join(str(error).split())[:200]
+        raise RungError(
+            f"does not load: {told}", where=f"data of {task.task}", mend="put the files in place, or go online"
+        ) from None
+    if not isinstance(found, DatasetDict):
+        raise RungError("is no set of splits", where=f"data of {task.task}", mend="leave `split` out of dataset_kwargs")
+    return found
+
+
+def _placed(files: Any, folder: Path) -> Any:
+    """Relative paths of data files, from the task file's folder where they lie there."""
+    if isinstance(files, Mapping):
+        return {key: _placed(value, folder) for key, value in files.items()}
+    if isinstance(files, list):
+        return [_placed(value, folder) for value in files]
+    return str(folder / files) if (folder / str(files)).exists() or any(folder.glob(str(files))) else files
