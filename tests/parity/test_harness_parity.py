@@ -22,7 +22,26 @@ lm_eval = pytest.importorskip("lm_eval", reason="lm-eval is not installed (pip i
 
 Base = Callable[[str], Path]
 DATA = Path(os.environ.get("RUNG_DATA", "/nowhere"))
-WORDS = ["north", "south", "east", "west", "red", "green", "blue", "one", "two", "three", "four", "five", "good", "bad", "film", "parcel", "order", "lamp"]
+WORDS = [
+    "north",
+    "south",
+    "east",
+    "west",
+    "red",
+    "green",
+    "blue",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "good",
+    "bad",
+    "film",
+    "parcel",
+    "order",
+    "lamp",
+]
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:

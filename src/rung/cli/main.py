@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from rung.cli.ask import ask
+from rung.cli.benchmark import benchmark
 from rung.cli.climb import climb
 from rung.cli.convert import convert
 from rung.cli.evaluate import evaluate
@@ -40,6 +41,7 @@ app.command()(climb)
 app.command()(report)
 app.command()(ask)
 app.command("eval")(evaluate)
+app.command()(benchmark)
 app.add_typer(ledger, name="ledger")
 app.command()(pretrain)
 app.add_typer(convert, name="import")

@@ -49,7 +49,7 @@ class Encoder:
 
     def extended(self, before: str, own: str) -> Encoded:
         """`encode(before + own)`; what `before` makes is remembered."""
-        known = self._kept(before)
+        known = self._kept(before) if before else Encoded([], 0, "")
         if not known.stay:
             return self.encode(before + own)
         return self._cut(known.tail + own, known.ids[: known.stay], {"add_special_tokens": False})
@@ -65,12 +65,10 @@ class Encoder:
 
     def pairs(self, before: str, own: str, texts: list[str]) -> list[tuple[Ids, Ids]]:
         """(context, continuation) for each text behind the context before + own."""
-        bare = own.rstrip() if own.strip() else ""
-        if not bare and before.strip():
-            before, bare = "", (before + own).rstrip()
-            spaces = (before + own)[len(bare) :]
-        else:
-            spaces = own[len(bare) :] if bare else before + own
+        if not own.strip():  # nothing of its own: the whole is the context
+            before, own = "", before + own
+        bare = own.rstrip()
+        spaces = own[len(bare) :]
         if not bare:
             return [self._first_of(spaces + text) for text in texts]
         context = self.extended(before, bare)

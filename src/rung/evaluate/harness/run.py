@@ -73,11 +73,17 @@ class HarnessRun:
     """Runs one task on one engine."""
 
     def __init__(
-        self, task: HarnessTask, engine: Engine, *, shots: int | None = None, limit: int | None = None
+        self,
+        task: HarnessTask,
+        engine: Engine,
+        *,
+        shots: int | None = None,
+        limit: int | None = None,
+        data: tuple[Sequence[Row], Sequence[Row]] | None = None,
     ) -> None:
         self.task = task if shots is None else replace(task, num_fewshot=shots)
         self.engine, self.encoder = engine, Encoder(engine.model)
-        rows, pool = load_rows(self.task)
+        rows, pool = data or load_rows(self.task)
         self.rows = rows[:limit] if limit else rows
         self.fields = Fields(self.task, rows[0].keys())
         kind = self.task.output_type
@@ -205,7 +211,7 @@ class HarnessRun:
         if kind == "generate_until":
             gold = item.choices[item.gold] if item.choices and isinstance(item.gold, int) else item.gold
             return {
-                name: scores.of_answer(task.metrics, filtered(item.answers, steps), gold)
+                name: scores.of_answer(task.metrics, filtered(item.answers, steps), gold, item.contexts[0].own)
                 for name, steps in task.filters
             }
         if kind == "multiple_choice":
@@ -265,4 +271,4 @@ def _texts(given: Iterable[Any]) -> Iterator[str]:
 
 def _is_share(metric: Metric) -> bool:
     """Whether an item's value is a share, of which 0 is the worst."""
-    return metric.name in ("acc", "acc_norm", "acc_bytes", "exact_match")
+    return metric.name in ("acc", "acc_norm", "acc_bytes", "exact_match", "mass", "passes")

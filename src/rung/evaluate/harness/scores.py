@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rung.evaluate.harness.sandbox import passes
 from rung.evaluate.harness.spec import Metric
 from rung.generate.forest import Likelihood
 
@@ -31,6 +32,8 @@ def of_choices(
     weights = np.exp(totals - totals.max())
     known: dict[str, Any] = {name: float(pick in right) for name, pick in picks.items()}
     known["exact_match"] = float(any(0 <= one < len(found) and found[one].greedy for one in right))
+    # TruthfulQA's MC2: the probability of the right choices, all choices together having 1.
+    known["mass"] = float(weights[[one for one in right if 0 <= one < len(found)]].sum() / weights.sum())
     known["f1"] = known["mcc"] = (right[0], picks["acc"])
     known["brier_score"] = (right[0], (weights / weights.sum()).tolist())
     return {metric.name: known[metric.name] for metric in metrics}
@@ -48,13 +51,18 @@ def of_text(metrics: Sequence[Metric], total: float, text: str) -> dict[str, Any
     return {metric.name: (total, words if metric.name == "word_perplexity" else octets) for metric in metrics}
 
 
-def of_answer(metrics: Sequence[Metric], answer: Any, gold: Any) -> dict[str, Any]:
-    """The values of an answer of the model's own; a list of right ones is met by any."""
+def of_answer(metrics: Sequence[Metric], answer: Any, gold: Any, prompt: str = "") -> dict[str, Any]:
+    """The values of an answer of the model's own; a list of right ones is met by any.
+
+    `passes` runs prompt + answer + gold as a program: 1.0 where it ends without an error.
+    """
     golds = gold if isinstance(gold, list) else [gold]
     values: dict[str, Any] = {}
     for metric in metrics:
         if metric.name == "exact_match":
             values[metric.name] = float(any(_equal(str(answer), str(one), metric.settings) for one in golds))
+        elif metric.name == "passes":
+            values[metric.name] = float(passes(f"{prompt}{answer}\n{gold}"))
         else:
             values[metric.name] = ([str(one) for one in golds], str(answer))
     return values

@@ -1,0 +1,248 @@
+"""Task files of lm-eval and benchmarks by name: what is read, what is refused in one line, what runs, what is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rung.errors import RungError
+from rung.evaluate.harness import scores
+from rung.evaluate.harness.bench import Ask, bench
+from rung.evaluate.harness.encoder import Encoder
+from rung.evaluate.harness.filters import filtered
+from rung.evaluate.harness.run import HarnessRun
+from rung.evaluate.harness.sandbox import passes
+from rung.evaluate.harness.spec import HarnessGroup, HarnessTask, Metric, read_task
+from rung.evaluate.harness.suites import SUITES
+from rung.generate.engine import Engine
+from rung.generate.forest import Likelihood
+from rung.model.load import Model
+
+Base = Callable[[str], Path]
+TASK = {
+    "task": "small",
+    "dataset_path": "json",
+    "dataset_kwargs": {"data_files": {"test": "test.jsonl"}},
+    "test_split": "test",
+    "output_type": "multiple_choice",
+    "doc_to_text": "{{question}}",
+    "doc_to_choice": "choices",
+    "doc_to_target": "answer",
+}
+ROWS = [
+    {"question": "north is red", "choices": ["one", "two three"], "answer": 0},
+    {"question": "south is", "choices": ["green", "blue", "red red"], "answer": 2},
+]
+
+
+def write(folder: Path, changes: dict[str, Any] | None = None, rows: list[dict[str, Any]] | None = None) -> Path:
+    given = {key: value for key, value in {**TASK, **(changes or {})}.items() if value is not None}
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows or ROWS))
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump(given, sort_keys=False))
+    return file
+
+
+def task_of(file: Path) -> HarnessTask:
+    task = read_task(file)
+    assert isinstance(task, HarnessTask)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"doc_to_txt": "x"}, "doc_to_text"),
+        ({"output_type": "multiple_chioce"}, "multiple_choice"),
+        ({"test_split": None}, "split"),
+        ({"doc_to_choice": None}, "doc_to_choice"),
+        ({"doc_to_target": None}, "doc_to_target"),
+        ({"metric_list": [{"metric": "exactness"}]}, "exactness"),
+        ({"filter_list": [{"name": "a", "filter": [{"function": "regx"}]}]}, "regex"),
+        ({"use_prompt": "promptsource:x"}, "use_prompt"),
+        ({"fewshot_config": {"sampler": "balanced"}}, "sampler"),
+    ],
+)
+def test_a_wrong_task_file_is_one_line(changes: dict[str, Any], word: str, tmp_path: Path) -> None:
+    with pytest.raises(RungError, match=word) as caught:
+        read_task(write(tmp_path, changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_code_and_circles_are_refused_by_name(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    file.write_text(file.read_text() + "process_results: !function utils.score\n")
+    with pytest.raises(RungError, match=r"process_results.*utils\.score"):
+        read_task(file)
+    file.write_text("include: small.yaml\n")
+    with pytest.raises(RungError, match="includes itself"):
+        read_task(file)
+    file.write_text("task: &a [*a]\n")
+    with pytest.raises(RungError, match="no task file"):
+        read_task(file)
+
+
+def test_includes_and_groups(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "other.yaml").write_text("include: small.yaml\ntask: other\ndoc_to_text: 'Q: {{question}}'\n")
+    (tmp_path / "both.yaml").write_text("group: both\ntask: [small, other]\n")
+    group = read_task(tmp_path / "both.yaml")
+    assert isinstance(group, HarnessGroup)
+    assert [task.task for task in group.tasks] == ["small", "other"] and group.tasks[1].doc_to_text == "Q: {{question}}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "word"),
+    [
+        ({"doc_to_text": "{{questoin}}"}, ROWS, "question"),
+        ({}, [{"question": "a", "choices": ["one"], "answer": 0}], "one choice"),
+        ({"target_delimiter": ""}, [{"question": "a", "choices": ["", ""], "answer": 0}], "empty continuation"),
+        ({"num_fewshot": 5}, ROWS, "worked examples"),
+        ({"test_split": "tset"}, ROWS, "test"),
+    ],
+)
+def test_data_that_no_item_can_be_made_of_is_one_line(
+    changes: dict[str, Any], rows: list[dict[str, Any]], word: str, base: Base, tmp_path: Path
+) -> None:
+    with pytest.raises(RungError, match=word):
+        HarnessRun(task_of(write(tmp_path, changes, rows)), Engine(Model.load(str(base("llama-plain"))))).run()
+
+
+def test_an_item_that_cannot_be_asked_is_a_row_and_the_others_count(base: Base, tmp_path: Path) -> None:
+    rows = [*ROWS, {"question": "east", "choices": ["only"], "answer": 0}]
+    kept: list[dict[str, Any]] = []
+    result = HarnessRun(task_of(write(tmp_path, {}, rows)), Engine(Model.load(str(base("llama-plain"))))).run(
+        kept.append
+    )
+    assert result.errors == 1 and result.items == 3 and "one choice" in kept[2]["error"]
+    assert (
+        kept[0]["error"] is None and len(result.values["acc", "none"]) == 3 and result.values["acc", "none"][2] == 0.0
+    )
+
+
+def test_ids_behind_a_context_are_those_of_the_whole(base: Base) -> None:
+    for kind in ("llama-plain", "gpt2"):
+        model = Model.load(str(base(kind)))
+        encoder = Encoder(model)
+        before = "north south east west is my order the parcel never came.\n\n" * 6
+        for own in ("where is my refund? Answer:", "cancel  card\n", "x", ""):
+            for text in (" red green", "red", "\n\nblue", "  one"):
+                ((context, answer),) = encoder.pairs(before, own, [text])
+                whole = before + own + text
+                assert context + answer == encoder.ids(whole), (kind, own, text)
+        assert encoder.extended(before, "where").stay > 0  # the short way was taken
+
+
+@pytest.mark.parametrize(
+    ("answers", "steps", "expected"),
+    [
+        (["it is 12 or 14"], [{"function": "regex", "regex_pattern": r"\d+", "group_select": -1}], "14"),
+        (["none"], [{"function": "regex", "regex_pattern": r"\d+", "fallback": "?"}], "?"),
+        ([" a ", "b", "b"], [{"function": "remove_whitespace"}, {"function": "majority_vote"}], "b"),
+        (["A"], [{"function": "lowercase"}, {"function": "map", "mapping_dict": {"a": "yes"}}], "yes"),
+    ],
+)
+def test_filters(answers: list[str], steps: list[dict[str, Any]], expected: str) -> None:
+    assert filtered(answers, steps) == expected
+
+
+def test_mass_is_the_share_of_the_right_choices() -> None:
+    found = [Likelihood(total, False) for total in (-1.0, -2.0, -1.0)]
+    values = scores.of_choices([Metric("mass")], found, ["a", "b", "c"], [0, 1])
+    e = [2.718281828**-1, 2.718281828**-2]
+    assert values["mass"] == pytest.approx((e[0] + e[1]) / (2 * e[0] + e[1]), abs=1e-6)
+
+
+def test_programs_run_apart_and_within_limits(tmp_path: Path) -> None:
+    assert passes("assert 1 + 1 == 2")
+    assert not passes("assert 1 + 1 == 3")
+    assert not passes("x = bytearray(4 << 30)")
+    assert not passes("import sys; sys.exit(1)")
+
+
+# -- suites ------------------------------------------------------------------------------------------------------------
+
+
+def lines(file: Path, rows: list[dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def small_data(folder: Path) -> None:
+    """A few rows in the file form of each suite that the real data does not cover."""
+    big = {
+        "name": "t",
+        "task_prefix": "Choose.\n",
+        "examples": [
+            {"input": "red?", "target_scores": {"one": 1, "two": 0}},
+            {"input": "b?", "target_scores": {"x": 0, "y z": 1}},
+        ],
+    }
+    (folder / "bigbench/colours").mkdir(parents=True)
+    (folder / "bigbench/colours/task.json").write_text(json.dumps(big))
+    (folder / "bigbench/sums").mkdir(parents=True)
+    (folder / "bigbench/sums/task.json").write_text(
+        json.dumps({"examples": [{"input": "1+1", "target": "2"}, {"input": "1+2", "target": ["3", "three"]}]})
+    )
+    (folder / "bbh").mkdir()
+    (folder / "bbh/logic.json").write_text(
+        json.dumps({"examples": [{"input": f"q {n}", "target": "A"} for n in range(5)]})
+    )
+    lines(folder / "blimp/agreement.jsonl", [{"sentence_good": "one two", "sentence_bad": "two one"}] * 2)
+    lines(folder / "super_glue/BoolQ/val.jsonl", [{"passage": "north", "question": "is it", "label": True}] * 2)
+    lines(
+        folder / "super_glue/WSC/val.jsonl",
+        [{"text": "he left", "target": {"span1_text": "Al", "span2_text": "he"}, "label": False}] * 2,
+    )
+    lines(
+        folder / "super_glue/COPA/val.jsonl",
+        [{"premise": "It broke.", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}] * 2,
+    )
+    (folder / "glue/RTE").mkdir(parents=True)
+    (folder / "glue/RTE/dev.tsv").write_text(
+        'index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\tc\t"d\tnot_entailment\n'
+    )
+
+
+def test_suites_read_the_files_forms_and_go_on_where_they_stopped(base: Base, tmp_path: Path) -> None:
+    small_data(tmp_path)
+    model = Model.load(str(base("llama-plain")))
+    names = ("bigbench", "bbh", "blimp", "super_glue", "glue")
+    told: list[str] = []
+    identity = {"name": model.name}
+
+    def run(out: str) -> list[dict[str, Any]]:
+        return bench(
+            Ask(names, tmp_path), lambda: Engine(model), identity, tmp_path / out, lambda task, *_: told.append(task)
+        )
+
+    found = run("out")
+    by_task = {(line["task"], line["metric"]): line for line in found}
+    assert {task for task, _ in by_task} >= {
+        "bigbench_colours", "bigbench_sums", "bbh_logic", "blimp_agreement", "super_glue_boolq", "super_glue_wsc",
+        "super_glue_copa", "glue_rte", "super_glue (3 tasks)",
+    }  # fmt: skip
+    assert all(0 <= line["value"] <= 1 for line in found)
+    rows = (tmp_path / "out/rows/glue_rte/rows.jsonl").read_text().splitlines()
+    assert len(rows) == 2 and "True or False?" in json.loads(rows[1])["prompt"][0]
+    told.clear()
+    assert run("out") == found and told == []  # nothing is scored twice
+
+
+def test_half_of_a_suites_files_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mmlu/test").mkdir(parents=True)
+    (tmp_path / "mmlu/dev").mkdir(parents=True)
+    for part, subject in (("test", "law"), ("test", "art"), ("dev", "law")):
+        (tmp_path / f"mmlu/{part}/{subject}_{part}.csv").write_text(
+            "question,choice0,choice1,choice2,choice3,answer\na,b,c,d,e,1\n"
+        )
+    with pytest.raises(RungError, match="dev lacks 1 subjects: art"):
+        list(SUITES["mmlu"].build(tmp_path))
+    for name in ("gsm8k", "truthfulqa", "humaneval", "wikitext", "blimp", "glue", "super_glue", "bigbench", "bbh"):
+        with pytest.raises(RungError, match="not there"):
+            list(SUITES[name].build(tmp_path))
