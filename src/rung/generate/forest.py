@@ -23,7 +23,9 @@ from rung.generate.trie import ROOT, Trie
 from rung.model.shapes import COUNT_STEP, LENGTH_STEP, rounded
 
 HEAD_ROWS = 2048  # positions put through the output head at once: bounds the memory of the logits
-PACK = 256  # tokens of a packed sequence, where the rows are shorter: few copies of the prefix, little masked work
+# Tokens of a packed sequence, where the rows are shorter: little padding and little masked work; and, where a prefix is
+# joined to each sequence, few copies of it.
+PACK, PACK_JOINED = 64, 256
 
 
 class Variants(Protocol):
@@ -134,7 +136,9 @@ class Forest:
     def pack(self, rows: Sequence[Row], base: int) -> Packed:
         """Lay rows out in as few sequences as they fill, first come first placed; `base` tokens stand before each."""
         longest = max(row.size for row in rows)
-        width = rounded(max(longest, min(PACK, sum(row.size for row in rows))), LENGTH_STEP)
+        width = rounded(
+            max(longest, min(PACK if self.apart else PACK_JOINED, sum(row.size for row in rows))), LENGTH_STEP
+        )
         places: list[tuple[int, int]] = []
         ends: list[int] = []
         for row in rows:
