@@ -197,6 +197,17 @@ def test_sixteen_bits_keep_to_a_stated_distance(base: Base) -> None:
         assert one == pytest.approx(other, rel=0.02, abs=0.15)
 
 
+def test_autocast_lowers_the_precision_of_every_pass(base: Base) -> None:
+    """As during training, whose copies are float32: prefixes kept from before included."""
+    engine = Engine(Model.load(str(base("llama"))))
+    contexts, answers = requests(rows=9, prefix=30)
+    before = engine.choose(contexts, answers)
+    with torch.autocast("cpu", torch.bfloat16):
+        for one, other in zip(engine.choose(contexts, answers), before):
+            assert one == pytest.approx(other, rel=0.02, abs=0.15)
+        assert engine.generate(contexts, Sampling(max_new_tokens=4))[0].tokens
+
+
 def test_sampling_depends_on_the_seed(base: Base) -> None:
     engine = Engine(Model.load(str(base("llama"))))
     contexts, _ = requests(seed=6, rows=5)

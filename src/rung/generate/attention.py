@@ -78,6 +78,9 @@ def _part(
     """Attention to some keys: (rows, heads, length, width), and the log of the sum of exponentials (rows, heads, length)."""
     rows, heads, length, width = query.shape
     kinds = keys.shape[1]
+    # Under autocast the queries are of a lower precision than the weights, and so than mask and kept keys may be.
+    keys, values = keys.to(query.dtype), values.to(query.dtype)
+    mask = None if mask is None else mask.to(query.dtype)
     if kinds != heads:  # grouped queries: those of a group stand one after another before their common keys
         query = query.reshape(rows, kinds, heads // kinds * length, width)
         mask = mask if mask is None or length == 1 else mask.repeat(1, 1, heads // kinds, 1)
