@@ -128,7 +128,7 @@ def kept_rung(run: Path, rung: str | None = None) -> Kept:
     if len(completions) != len(report.items):
         raise RungError(f"rung {label} answered other rows", where=str(run), mend="climb again")
     kind: TaskKind = task.kind  # type: ignore[assignment]
-    name = f"{run.resolve().name}/{label}"
+    name = f"{run.absolute().name}/{label}"
     return Kept(name, task.name, kind, task.metric, "validation", task.labels, report.items, completions)
 
 
@@ -143,7 +143,7 @@ def read_kept(path: Path) -> Kept:
         return kept_evaluation(path)
     if (path / IDENTITY).is_file():
         return kept_rung(path)
-    return kept_rung(path.parent.parent, path.resolve().name)
+    return kept_rung(path.parent.parent, path.absolute().name)
 
 
 def keep(kept: Kept, folder: Path) -> None:

@@ -18,6 +18,7 @@ from rung.evaluate.asking import ask
 from rung.types import Completion, Message, Prompt, Sampling, Score, System
 
 THRESHOLD = 0.5
+UNKNOWN = "its own error was not measured"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Detector:
     label: str
     labels: tuple[str, ...]
     threshold: float = THRESHOLD
-    known_error: str = "its own error was not measured"
+    known_error: str = UNKNOWN
 
     def __post_init__(self) -> None:
         if self.label not in self.labels:

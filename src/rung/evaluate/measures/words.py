@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rung.errors import RungError
@@ -30,19 +29,10 @@ class Words:
     gender: Pairs = field(default=tables.GENDER, repr=False)
     names: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = field(default=tables.NAMES, repr=False)
     groups: Mapping[str, Groups] = field(
-        default=MappingProxyType(
-            {
-                "gender": {
-                    "female": tuple(sorted({woman for _, woman in tables.GENDER})),
-                    "male": tuple(sorted({man for man, _ in tables.GENDER})),
-                },
-                "origin": tables.SURNAMES,
-            }
-        ),
-        repr=False,
+        default_factory=lambda: {"gender": _genders(), "origin": tables.SURNAMES}, repr=False
     )
     targets: Groups = field(
-        default=MappingProxyType({"occupation": tables.OCCUPATIONS, "adjective": tables.ADJECTIVES}), repr=False
+        default_factory=lambda: {"occupation": tables.OCCUPATIONS, "adjective": tables.ADJECTIVES}, repr=False
     )
 
     @classmethod
@@ -98,6 +88,12 @@ def read_misspellings(place: Path) -> dict[str, tuple[str, ...]]:
     if not isinstance(known, dict) or not all(isinstance(value, list) and value for value in known.values()):
         raise RungError("is no table of misspellings", where=str(files[0]), mend="write {right: [wrong, …]}")
     return {str(word): tuple(map(str, wrong)) for word, wrong in known.items() if " " not in str(word)}
+
+
+def _genders() -> Groups:
+    """The words of each side of the gender pairs, each once."""
+    female, male = ({pair[side] for pair in tables.GENDER} for side in (1, 0))
+    return {"female": tuple(sorted(female)), "male": tuple(sorted(male))}
 
 
 def _mapping(section: Section, key: str, value: Any) -> Any:

@@ -84,7 +84,7 @@ def _name(place: str) -> str:
     """`RUN/RUNG` for a System in a run; the model of an endpoint; else the last part of the path."""
     if is_endpoint(place):
         return place.rpartition("#")[2]
-    folder = Path(place).resolve()
+    folder = Path(place).absolute()
     return f"{folder.parents[2].name}/{folder.parent.name}" if folder.parent.parent.name == "rungs" else folder.name
 
 
