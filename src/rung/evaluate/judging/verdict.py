@@ -6,21 +6,23 @@ import re
 from collections.abc import Sequence
 
 _SIGNS = " \t\r\n.*_`\"'()[]"
+_SAID = r"(?i:verdict|grade|rating|score|answer)[\s*_\"']{0,4}(?:[:=]|(?i:is)\s)[\s*_\[(\"']{0,6}"
+_ENDS = r"(?=[ \t*_\])\"']*(?:$|[.,:-](?!\d)|[\n;(–—]))"
+"""Nothing but signs follows on the line, or a mark that ends the thought: `is a tie` must not be read as A."""
 
 
 def read_verdict(said: str, verdicts: Sequence[str]) -> str | None:
-    """Which of `verdicts` the judge gave; None where none can be read.
+    """Which of `verdicts` the judge gave; None where none can be read. Longer words may be written in any case.
 
-    >>> read_verdict("**B**.", ["A", "B", "tie"]), read_verdict("Both lack units.\\nVerdict: [[tie]]", ["A", "B", "tie"])
+    >>> read_verdict("**B**.", ["A", "B", "tie"]), read_verdict("Both lack units.\\nVerdict: [[Tie]]", ["A", "B", "tie"])
     ('B', 'tie')
-    >>> read_verdict("Grade: 4/5", ["1", "4", "5"]), read_verdict("A or B, who can say?", ["A", "B", "tie"])
+    >>> read_verdict("Grade: 4 (one gap)", ["1", "4", "5"]), read_verdict("My verdict is a tie", ["A", "B", "tie"])
     ('4', None)
     """
     words = {word.casefold(): word for word in verdicts}
     bare = said.strip(_SIGNS).casefold()
     if bare in words:
         return words[bare]
-    among = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    named = rf"(?:verdict|grade|rating|score|answer)\W{{0,4}}(?:is)?[\s:=*\[(\"']+({among})(?![\w.,]*\w)"
-    found = re.findall(named, said.casefold())
-    return words[found[-1]] if found else None
+    among = "|".join(re.escape(word) if len(word) == 1 else f"(?i:{re.escape(word)})" for word in verdicts)
+    found = re.findall(f"{_SAID}({among}){_ENDS}", said)
+    return words[found[-1].casefold()] if found else None
