@@ -56,7 +56,7 @@ def report_of(
         ),
         decision=decision.to_json(),
         rungs=tuple(entries),
-        items=tuple(record.Item(row.id, row.text, row.target or "", row.references) for row in plan.task.validation),
+        items=tuple(item_of(row) for row in plan.task.validation),
         looks=record.LooksRecord(len(decision.looks), ever),
         versions={name: _version(name) for name in LIBRARIES},
         seeds={"rungs": plan.choice.seed},
@@ -158,6 +158,11 @@ def _confusion(task: Task, completions: Sequence[Any]) -> record.ConfusionRecord
     answers = [None if said.error else said.text for said in completions]
     found = confusion(answers, task.validation, task.labels)
     return record.ConfusionRecord.of(found.labels, found.counts.tolist())
+
+
+def item_of(row: Example) -> record.Item:
+    """A row as the report keeps it."""
+    return record.Item(row.id, row.text, row.target or "", row.references, str(row.meta.get("group", "")))
 
 
 def _measured(built: Built, rows: int, tokens: float) -> record.RungMeasured:

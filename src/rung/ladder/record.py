@@ -272,12 +272,14 @@ class BaseRecord:
 
 @dataclass(frozen=True)
 class Item:
-    """One validation item, told once: every rung's rows point here by id. `target` is the first right answer."""
+    """One validation item, told once: every rung's rows point here by id. `target` is the first right answer, `group`
+    whom it belongs with where items come in groups."""
 
     id: str
     prompt: str
     target: str = ""
     references: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)
