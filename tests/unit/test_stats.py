@@ -15,6 +15,8 @@ from scipy import stats as reference
 
 from rung import stats
 from rung.errors import RungError
+from rung.stats.bounds import bound_below
+from rung.stats.paired import tango_statistic
 from rung.types import Score
 
 
@@ -96,7 +98,7 @@ def test_graded_bound_of_right_or_wrong_items_never_exceeds_the_exact_one(count:
         for right in rights:
             share = right / count
             error = math.sqrt(share * (1 - share) / (count - 1))
-            found = stats._bound_below(share, error, count, 0.0, level)
+            found = bound_below(share, error, count, 0.0, level)
             assert found <= stats.clopper_pearson_lower(right, count, level) + 1e-12
 
 
@@ -252,7 +254,7 @@ def test_tango_limit_solves_its_own_equation() -> None:
         assert -1.0 <= bound <= (won - lost) / count
         if bound > -1.0 + 1e-9:
             z = reference.norm.isf(0.01)
-            assert stats._tango_statistic(won, lost, count, bound) == pytest.approx(z, rel=1e-6)
+            assert tango_statistic(won, lost, count, bound) == pytest.approx(z, rel=1e-6)
 
 
 def test_tango_without_discordant_items_is_the_wilson_limit() -> None:

@@ -16,7 +16,7 @@ from rung import stats
 from rung.ladder import record
 from rung.ladder.build import Built, price_in_words
 from rung.ladder.meter import Meter
-from rung.ladder.plan import Plan, PlannedRung, scheme_of
+from rung.ladder.plan import Plan, PlannedRung, scheme_by, scheme_of
 from rung.ladder.record import Report, RungEntry
 from rung.ladder.verdict import Decision
 from rung.ladder.versus import Versus, versus
@@ -120,10 +120,9 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
 def _reading(score: Score, task: Task, rows: Sequence[Example], metric: str | None = None) -> record.Reading:
     scheme = scheme_of(task, rows)
     if metric is not None:
-        other = METRICS[metric]
-        scheme = stats.Scheme(scheme.groups, other.value if other.kind == "corpus" else None, 0)
+        scheme = scheme_by(METRICS[metric], scheme.groups)
     value = stats.estimate(score, scheme)
-    if stats.refusal(score.kind, len(score), scheme.groups) is not None:
+    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is not None:
         return record.Reading(value, None, None, len(score))
     low, high = stats.interval(score, scheme)
     return record.Reading(value, low, high, len(score))

@@ -113,7 +113,8 @@ def _look(saved: Saved, task: Task, book: Ledger) -> tuple[Evaluation, LookResul
 
 
 def _carries(task: Task, done: Evaluation) -> bool:
-    return stats.refusal(done.score.kind, len(done.score), scheme_of(task, done.examples).groups) is None
+    scheme = scheme_of(task, done.examples)
+    return stats.refusal(done.score.kind, len(done.score), scheme.groups, scheme.least) is None
 
 
 def _examined(

@@ -21,7 +21,7 @@ from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung
 from rung.ladder.rungs.table import ladder_of, select
 from rung.ladder.work import Facts, Work
-from rung.metrics import METRICS
+from rung.metrics import METRICS, Metric
 from rung.model.load import Model
 from rung.model.memory import ModelShape
 from rung.system.body import Body
@@ -215,10 +215,15 @@ def sample_of(task: Task, split: SplitName, scope: str = "") -> Sample:
 
 def scheme_of(task: Task, rows: Sequence[Example]) -> stats.Scheme:
     """How the rows were drawn and how their metric's sums become its value."""
-    metric = METRICS[task.metric]
     groups = tuple(str(row.meta.get("group", "")) for row in rows)
-    grouped = groups if any(groups) else None
-    return stats.Scheme(grouped, metric.value if metric.kind == "corpus" else None, seed=0)
+    return scheme_by(METRICS[task.metric], groups if any(groups) else None)
+
+
+def scheme_by(metric: Metric, groups: tuple[str, ...] | None) -> stats.Scheme:
+    """The same for any metric, of rows in these groups."""
+    if metric.kind != "corpus":
+        return stats.Scheme(groups)
+    return stats.Scheme(groups, metric.value, least=stats.RATIO_ITEMS if metric.ratio else stats.CORPUS_ITEMS)
 
 
 def _sample(task: Task, body: Body) -> str:

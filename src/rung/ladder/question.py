@@ -96,7 +96,7 @@ class Question:
 
 
 def _check_carries(kind: ScoreKind, sample: Sample, where: str) -> None:
-    reason = stats.refusal(kind, sample.count, sample.scheme.groups)
+    reason = stats.refusal(kind, sample.count, sample.scheme.groups, sample.scheme.least)
     if reason:
         raise RungError(reason, where=where, mend="add examples")
     if not sample.keys:
