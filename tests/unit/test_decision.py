@@ -536,7 +536,7 @@ def test_the_sentence_of_no_recommendation(ledger: Ledger) -> None:
     assert decision.advice[1].startswith(
         "lora: showing it at the next look (look 2, 98.75 % sure) with 80 % power takes"
     )
-    assert "3,800 if its true score is 82 %; 590 if its true score is 85 %" in decision.advice[1]
+    assert "3,700 if its true score is 82 %; 570 if its true score is 85 %" in decision.advice[1]
     assert "if its estimate of 82.6 % is true (from " in decision.advice[1]
     assert "to no number over its 95 % interval" in decision.advice[1]
 
@@ -571,7 +571,7 @@ def test_the_plan_says_what_the_split_can_show() -> None:
     assert wording.foresee(question(test=Sample(10, keys=TEST)))[0].startswith("10 test items cannot show any score")
     assert wording.foresee(question(None)) == (
         "500 test items can show equally good rungs to lie within 5 points of each other if they disagree on at most "
-        "16 % of the items (look 1, 97.5 % sure, 80 % power)",
+        "15 % of the items (look 1, 97.5 % sure, 80 % power)",
     )
     assert "cannot show any rung" in wording.foresee(question(None, test=Sample(50, keys=TEST)))[0]
     later = wording.foresee(question(test=Sample(300, keys=TEST)), number=6)[0]

@@ -6,7 +6,7 @@ lives in `ladder`; how answers become a `Score` lives in `metrics`. `docs/statis
 
 from __future__ import annotations
 
-from rung.stats.bounds import interval, lower, paired_lower, paired_upper, upper
+from rung.stats.bounds import interval, lower, paired_interval, paired_lower, paired_upper, upper
 from rung.stats.comparison import Comparison, compare, holm
 from rung.stats.error import difference_error, estimate, standard_error
 from rung.stats.paired import clopper_pearson_lower, mcnemar_mid_p, tango_lower
@@ -17,6 +17,7 @@ from rung.stats.power import (
     ceiling,
     detectable,
     difference_spread,
+    guard_items,
     items_for_no_change,
     items_needed,
     items_needed_range,
@@ -59,6 +60,7 @@ __all__ = [
     "difference_spread",
     "estimate",
     "group_size",
+    "guard_items",
     "holm",
     "interval",
     "items_for_no_change",
@@ -66,6 +68,7 @@ __all__ = [
     "items_needed_range",
     "lower",
     "mcnemar_mid_p",
+    "paired_interval",
     "paired_lower",
     "paired_upper",
     "refusal",

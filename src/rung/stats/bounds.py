@@ -2,14 +2,16 @@
 
 One idea carries all bounds that are not exact: **some units of the worst score are added** before Student's t is used,
 a unit being an item, or a whole group where items come in groups. Without them a split on which nothing went wrong
-would prove perfection, since its standard error is zero. How many is said at `added`. Exact bounds are in `paired`.
+would prove perfection, since its standard error is zero. How many is said at `added`. Scores of a whole split may come
+out too high or too low on average (macro-F1 where classes are rare); what the bootstrap shows of that is set against a
+bound, never in its favour. Exact bounds are in `paired`.
 """
 
 from __future__ import annotations
 
 import math
 
-from rung.stats.error import difference_error, estimate, standard_error
+from rung.stats.error import Measured, measure, measure_difference
 from rung.stats.paired import clopper_pearson_lower, discordant, tango_lower
 from rung.stats.quantile import t_quantile, z_quantile
 from rung.stats.scheme import ITEMS, Scheme, check_level, check_pair, check_score, effective_units, refuse
@@ -27,9 +29,7 @@ def lower(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
     refuse(score, scheme)
     if score.kind == "binary" and scheme.groups is None:
         return clopper_pearson_lower(int(score.items.sum()), len(score), level)
-    return bound_below(
-        estimate(score, scheme), standard_error(score, scheme), effective_units(len(score), scheme), score.worst, level
-    )
+    return below(measure(score, scheme), len(score), score.worst, level, scheme)
 
 
 def upper(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
@@ -40,9 +40,7 @@ def upper(score: Score, level: float, scheme: Scheme = ITEMS) -> float:
     if score.kind == "binary" and scheme.groups is None:
         wrong = len(score) - int(score.items.sum())
         return 1.0 - clopper_pearson_lower(wrong, len(score), level)
-    return -bound_below(
-        -estimate(score, scheme), standard_error(score, scheme), effective_units(len(score), scheme), -score.best, level
-    )
+    return above(measure(score, scheme), len(score), score.best, level, scheme)
 
 
 def interval(score: Score, scheme: Scheme = ITEMS, confidence: float = 0.95) -> tuple[float, float]:
@@ -63,14 +61,43 @@ def paired_lower(first: Score, second: Score, level: float, scheme: Scheme = ITE
     if first.kind == "binary" and scheme.groups is None:
         won, lost = discordant(first, second)
         return tango_lower(won, lost, len(first), level)
-    difference = estimate(first, scheme) - estimate(second, scheme)
-    error = difference_error(first, second, scheme)
-    return bound_below(difference, error, effective_units(len(first), scheme), first.worst - first.best, level)
+    span = first.best - first.worst
+    return below(measure_difference(first, second, scheme), len(first), -span, level, scheme)
 
 
 def paired_upper(first: Score, second: Score, level: float, scheme: Scheme = ITEMS) -> float:
     """One-sided upper bound of the true (first - second) on the same items."""
     return -paired_lower(second, first, level, scheme)
+
+
+def paired_interval(
+    first: Score, second: Score, scheme: Scheme = ITEMS, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Two-sided interval of the true (first - second) on the same items, for showing: both one-sided bounds at half the
+    error each, given for few items too.
+
+    Worst differences are added as in `paired_lower`: without them t about the difference misses the truth in 55 % of
+    splits of 30 items, not 5 %, where one item in fifty changes much.
+    """
+    check_pair(first, second, scheme)
+    level = (1.0 - confidence) / 2
+    if first.kind == "binary" and scheme.groups is None:
+        won, lost = discordant(first, second)
+        return tango_lower(won, lost, len(first), level), -tango_lower(lost, won, len(first), level)
+    found, span = measure_difference(first, second, scheme), first.best - first.worst
+    return below(found, len(first), -span, level, scheme), above(found, len(first), span, level, scheme)
+
+
+def below(found: Measured, count: int, worst: float, level: float, scheme: Scheme) -> float:
+    """The lower bound; a bias counts where it would flatter."""
+    value = found.value - max(0.0, found.bias)
+    return bound_below(value, found.error, effective_units(count, scheme), worst, level)
+
+
+def above(found: Measured, count: int, best: float, level: float, scheme: Scheme) -> float:
+    """The upper bound, the mirror image."""
+    value = found.value + max(0.0, -found.bias)
+    return -bound_below(-value, found.error, effective_units(count, scheme), -best, level)
 
 
 def added(level: float) -> float:

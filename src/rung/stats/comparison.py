@@ -1,6 +1,6 @@
 """Two scores on the same items, two-sided; and Holm's adjustment where many pairs are compared.
 
-Told in reports, never deciding: one-sided bounds are in `bounds`.
+Told in reports, never deciding. The interval beside the p-value is that of `bounds`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rung.stats.error import difference_error, estimate
-from rung.stats.paired import discordant, mcnemar_mid_p, tango_lower
-from rung.stats.quantile import t_quantile
+from rung.stats.bounds import paired_interval
+from rung.stats.error import estimate
+from rung.stats.paired import discordant, mcnemar_mid_p
 from rung.stats.resample import randomisation
-from rung.stats.scheme import ITEMS, Scheme, check_pair, effective_units
+from rung.stats.scheme import ITEMS, Scheme
 from rung.types import Score
 
 
@@ -31,23 +31,13 @@ class Comparison:
 def compare(first: Score, second: Score, scheme: Scheme = ITEMS, confidence: float = 0.95) -> Comparison:
     """Two scores on the same items, two-sided.
 
-    Right-or-wrong items: mid-p McNemar with Tango's interval. Else approximate randomisation (Noreen 1989), whole
-    groups at a time, with an interval of t x standard error (bootstrap for corpus scores).
+    Right-or-wrong items: mid-p McNemar. Else approximate randomisation (Noreen 1989), whole groups at a time.
     """
-    check_pair(first, second, scheme)
-    level = (1.0 - confidence) / 2
-    if first.kind == "binary" and scheme.groups is None:
-        won, lost = discordant(first, second)
-        low, high = tango_lower(won, lost, len(first), level), -tango_lower(lost, won, len(first), level)
-        return Comparison((won - lost) / len(first), low, high, mcnemar_mid_p(won, lost), "mid-p McNemar")
+    low, high = paired_interval(first, second, scheme, confidence)
     difference = estimate(first, scheme) - estimate(second, scheme)
-    error = difference_error(first, second, scheme)
-    units = effective_units(len(first), scheme)
-    reach = t_quantile(level, max(1.0, units - 1)) * error
-    span = first.best - first.worst
-    p = randomisation(first, second, scheme)
-    low, high = max(difference - reach, -span), min(difference + reach, span)
-    return Comparison(difference, low, high, p, "approximate randomisation")
+    if first.kind == "binary" and scheme.groups is None:
+        return Comparison(difference, low, high, mcnemar_mid_p(*discordant(first, second)), "mid-p McNemar")
+    return Comparison(difference, low, high, randomisation(first, second, scheme), "approximate randomisation")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -6,12 +6,42 @@ What may be claimed from them is in `bounds` and `comparison`; how resamples are
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from rung.stats.resample import BOOTSTRAP_DRAWS, resampled
 from rung.stats.scheme import ITEMS, Scheme, by_group, check_pair, check_score, drawn_units, value_of
 from rung.types import Score
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An estimate with its standard error and its bias: by how much samples of this size come out too high on average.
+
+    A mean has none; a score of the whole split has what the bootstrap shows (Efron & Tibshirani 1993, chapter 10).
+    """
+
+    value: float
+    error: float
+    bias: float = 0.0
+
+
+def measure(score: Score, scheme: Scheme = ITEMS) -> Measured:
+    """The score's value, standard error and bias."""
+    value = estimate(score, scheme)
+    if score.kind != "corpus":
+        return Measured(value, _mean_error(score.items, scheme))
+    return _bootstrapped([score], np.ones(1), value, scheme)
+
+
+def measure_difference(first: Score, second: Score, scheme: Scheme = ITEMS) -> Measured:
+    """The same of (first - second) on the same items."""
+    check_pair(first, second, scheme)
+    value = estimate(first, scheme) - estimate(second, scheme)
+    if first.kind != "corpus":
+        return Measured(value, _mean_error(first.items - second.items, scheme))
+    return _bootstrapped([first, second], np.array([1.0, -1.0]), value, scheme)
 
 
 def estimate(score: Score, scheme: Scheme = ITEMS) -> float:
@@ -25,28 +55,27 @@ def standard_error(score: Score, scheme: Scheme = ITEMS) -> float:
 
     Infinite where one unit alone says nothing about scatter.
     """
-    check_score(score, scheme)
-    if score.kind == "corpus":
-        return math.sqrt(float(_bootstrap_covariance([score], scheme)[0, 0]))
-    return _mean_error(score.items, scheme)
+    return measure(score, scheme).error
 
 
 def difference_error(first: Score, second: Score, scheme: Scheme = ITEMS) -> float:
     """Standard error of (first - second) on the same items."""
-    check_pair(first, second, scheme)
-    if first.kind == "corpus":
-        among = _bootstrap_covariance([first, second], scheme)
-        return math.sqrt(max(0.0, float(among[0, 0] + among[1, 1] - 2 * among[0, 1])))
-    return _mean_error(first.items - second.items, scheme)
+    return measure_difference(first, second, scheme).error
 
 
 def covariance(scores: list[Score], scheme: Scheme = ITEMS) -> np.ndarray:
     """Covariance, shape (S, S), of the values of S scores on the same items, as far as the draw of items makes it."""
     for score in scores:
         check_pair(scores[0], score, scheme)
-    if scores[0].kind == "corpus":
-        return _bootstrap_covariance(scores, scheme)
-    return _mean_covariance(np.stack([score.items for score in scores]), scheme)
+    if scores[0].kind != "corpus":
+        return _mean_covariance(np.stack([score.items for score in scores]), scheme)
+    units = drawn_units(len(scores[0]), scheme)
+    if units < 2:
+        return np.full((len(scores), len(scores)), math.inf)
+    values = resampled(scores, scheme, BOOTSTRAP_DRAWS)
+    centred = values - values.mean(axis=0)
+    among: np.ndarray = centred.T @ centred / (len(values) - 1) * units / (units - 1)
+    return among
 
 
 def _mean_error(items: np.ndarray, scheme: Scheme) -> float:
@@ -65,12 +94,10 @@ def _mean_covariance(items: np.ndarray, scheme: Scheme) -> np.ndarray:
     return among
 
 
-def _bootstrap_covariance(scores: list[Score], scheme: Scheme) -> np.ndarray:
-    """Of whole-split scores, over resamples of the units."""
+def _bootstrapped(scores: list[Score], signs: np.ndarray, value: float, scheme: Scheme) -> Measured:
+    """Standard error and bias of whole-split scores, added up with these signs, over resamples of the units."""
     units = drawn_units(len(scores[0]), scheme)
     if units < 2:
-        return np.full((len(scores), len(scores)), math.inf)
-    values = resampled(scores, scheme, BOOTSTRAP_DRAWS)
-    centred = values - values.mean(axis=0)
-    among: np.ndarray = centred.T @ centred / (len(values) - 1) * units / (units - 1)
-    return among
+        return Measured(value, math.inf)
+    values = resampled(scores, scheme, BOOTSTRAP_DRAWS) @ signs
+    return Measured(value, float(values.std(ddof=1)) * math.sqrt(units / (units - 1)), float(values.mean()) - value)

@@ -45,14 +45,19 @@ def tango_lower(won: int, lost: int, count: int, level: float) -> float:
 
 
 def tango_statistic(won: int, lost: int, count: int, difference: float) -> float:
-    """(won - lost - n d) / sqrt(n (2 q + d (1 - d))), q the restricted estimate of the share of lost items."""
+    """(won - lost - n d) / sqrt(n v), v the variance at the difference d."""
+    variance = count * tango_variance(won, lost, count, difference)
+    gap = won - lost - count * difference
+    return math.inf if variance <= 0.0 else gap / math.sqrt(variance)
+
+
+def tango_variance(won: float, lost: float, count: float, difference: float) -> float:
+    """2 q + d (1 - d), the variance of one item's difference, q the restricted estimate of the share of lost items."""
     linear = (2 * count - won + lost) * difference - won - lost
     constant = -lost * difference * (1 - difference)
     root = math.sqrt(max(linear * linear - 8 * count * constant, 0.0))
     share = (root - linear) / (4 * count)
-    variance = count * (2 * share + difference * (1 - difference))
-    gap = won - lost - count * difference
-    return math.inf if variance <= 0.0 else gap / math.sqrt(variance)
+    return 2 * share + difference * (1 - difference)
 
 
 def mcnemar_mid_p(won: int, lost: int) -> float:

@@ -15,12 +15,13 @@ import numpy as np
 from rung.errors import RungError
 from rung.stats.bounds import bound_below, interval
 from rung.stats.error import difference_error, standard_error
-from rung.stats.paired import clopper_pearson_lower
+from rung.stats.paired import clopper_pearson_lower, tango_variance
 from rung.stats.quantile import z_quantile
 from rung.stats.scheme import CORPUS_ITEMS, ITEMS, Scheme, check_level, group_size
 from rung.types import Score, ScoreKind
 
 _EXACT_ITEMS = 5_000  # up to here the power of the binary bound is computed exactly
+_TOOTH = 0.03  # how far the power of right-or-wrong items may lie from what is stated
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def detectable(count: int, goal: float, level: float, power: float = 0.8, scatte
 def items_needed(truth: float, goal: float, level: float, power: float = 0.8, scatter: Spread = BINARY) -> int | None:
     """How many items show a true score of `truth` to reach `goal` with probability `power`; None: no number does.
 
-    For right-or-wrong items power rises in a saw-tooth; the answer is the size from which it stays above `power`.
+    For right-or-wrong items power rises in a saw-tooth. The answer is the first size that has `power`, and 3 points more at
+    most, from which on it never falls more than 3 points short.
     """
     _check_plan(1, goal, level, power, scatter)
     if truth <= goal or level <= 0.0:
@@ -130,7 +132,12 @@ def bearable_scatter(
     if kind == "binary":
         if count < items_for_no_change(margin, level):
             return 0.0
-        return min(1.0, margin * math.sqrt(count) / (z_quantile(level) + z_quantile(1 - power)))
+        few, many = 0.0, 1.0
+        for _ in range(60):
+            middle = (few + many) / 2
+            fits = _items_within(margin, level, middle, power) <= count
+            few, many = (middle, many) if fits else (few, middle)
+        return math.sqrt(few)
     low, high = 0.0, span
     for _ in range(60):
         middle = (low + high) / 2
@@ -139,7 +146,40 @@ def bearable_scatter(
     return 0.0 if low < 1e-9 * span else low
 
 
-def items_for_no_change(margin: float, level: float, kind: ScoreKind = "binary", span: float = 1.0) -> int:
+def guard_items(
+    margin: float,
+    level: float,
+    scatter: float,
+    power: float = 0.8,
+    kind: ScoreKind = "binary",
+    span: float = 1.0,
+    least: int = CORPUS_ITEMS,
+) -> int:
+    """How many items show an artefact that is as good as its base to stay within `margin`, with probability `power`.
+
+    `scatter` is how far it plausibly differs: for right-or-wrong items the share on which only one of the two is right,
+    else the standard deviation of a paired difference. `span` is best - worst, `least` the fewest items that bound a
+    corpus score. The inverse of `bearable_scatter`.
+    """
+    fewest = items_for_no_change(margin, level, kind, span, least)
+    if kind == "binary":
+        return max(fewest, math.ceil(_items_within(margin, level, scatter, power)))
+    needed = items_needed(0.0, -margin, level, power, Spread(scatter, -span, span))
+    assert needed is not None  # 0 lies above -margin
+    return max(fewest, needed)
+
+
+def _items_within(margin: float, level: float, share: float, power: float) -> float:
+    """Items on which Tango's bound of two equally good systems, of which one alone is right on a `share`, is above
+    -margin with probability `power`: its statistic has the variance of the hypothesis, the result that of the truth."""
+    hypothesis = tango_variance(share / 2, share / 2, 1.0, -margin)
+    reach = z_quantile(level) * math.sqrt(hypothesis) + z_quantile(1 - power) * math.sqrt(share)
+    return (reach / margin) ** 2
+
+
+def items_for_no_change(
+    margin: float, level: float, kind: ScoreKind = "binary", span: float = 1.0, least: int = CORPUS_ITEMS
+) -> int:
     """Items from which "not one item differs" has a paired lower bound above -margin: fewer can never keep a guard.
 
     `span` is best - worst. Tango's bound is then -z^2 / (n + z^2).
@@ -155,7 +195,7 @@ def items_for_no_change(margin: float, level: float, kind: ScoreKind = "binary",
         count = math.ceil(count * 1.01) + 1
     while count > 1 and bound_below(0.0, 0.0, count - 1, -span, level) > -margin:
         count -= 1
-    return max(count, CORPUS_ITEMS) if kind == "corpus" else count
+    return max(count, least) if kind == "corpus" else count
 
 
 def _check_plan(count: int, goal: float, level: float, power: float, scatter: Spread) -> None:
@@ -180,8 +220,7 @@ def _shown(count: int, truth: float, goal: float, level: float, power: float, sc
 
 @lru_cache(maxsize=1024)
 def _binary_needed(truth: float, goal: float, level: float, power: float) -> int | None:
-    """The size from which Clopper-Pearson's bound reaches the goal with probability `power`, whatever the saw-tooth."""
-
+    """The size at which Clopper-Pearson's bound reaches the goal with probability `power`, as `items_needed` says."""
     if goal <= 0.0:
         return 1
     if truth >= 1.0:
@@ -193,11 +232,13 @@ def _binary_needed(truth: float, goal: float, level: float, power: float) -> int
     low, high = max(1, int(0.85 * guess) - 30), int(1.15 * guess) + 60
     while True:
         counts = np.arange(low, high + 1)
-        short = np.flatnonzero(_binary_power(counts, truth, goal, level) < power)
-        if short.size and short[-1] + 1 < counts.size:
-            return int(counts[short[-1]]) + 1
-        if not short.size and low == 1:
-            return 1
+        shown = _binary_power(counts, truth, goal, level)
+        short = np.flatnonzero(shown < power - _TOOTH)
+        settled = int(short[-1]) + 1 if short.size else 0
+        enough = settled + np.flatnonzero(shown[settled:] >= power)
+        if enough.size and (short.size or low == 1):
+            close = enough[shown[enough] <= power + _TOOTH]
+            return int(counts[close[0] if close.size else enough[0]])
         low, high = (low, 2 * high) if short.size else (max(1, low // 2), high)
 
 
