@@ -7,13 +7,13 @@ fixed. That the simulations can fail is shown by forgetting the ledger, by ignor
 from __future__ import annotations
 
 import pytest
+
+from rung import stats
+from rung.ladder.ledger import PROMISE
 from simulated import levels, power
 from simulated.climbs import CLIMBS, forgetful, good
 from simulated.populations import MEANS, PAIRS, Mean, Pair, corpora
 from simulated.rate import Rate, rate
-
-from rung import stats
-from rung.ladder.ledger import PROMISE
 
 pytestmark = pytest.mark.slow
 

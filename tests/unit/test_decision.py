@@ -566,7 +566,18 @@ def test_the_plan_says_what_the_split_can_show() -> None:
     lines = wording.foresee(asked)
     assert lines == (
         "300 test items can show a true 86.2 % to be above 80 % (look 1, 97.5 % sure, 80 % power)",
-        "guard general: 100 items cannot show even an unchanged model to stay within the margin; 190 can",
+        "guard general: 100 items cannot show even a model that answers alike to stay within 2 points; where 10 % of the "
+        "answers change it takes 2,100 (look 1, 97.5 % sure, 80 % power)",
+    )
+    wide = {"general": Guard(0.05, Sample(400, keys=GUARD)), "open": Guard(0.05, Sample(400, keys=GUARD), "graded")}
+    told = wording.foresee(question(guards=wide))
+    assert told[1].startswith(
+        "guard general: 400 items show a model as good as the base to stay within 5 points if at most 12 % of the answers "
+        "change; where 10 % of the answers change it takes 350 (look 1"
+    )
+    assert (
+        "guard open: 400 items show a model as good as the base to stay within 0.05 if at most changes scatter by"
+        in told[2]
     )
     assert wording.foresee(question(test=Sample(10, keys=TEST)))[0].startswith("10 test items cannot show any score")
     assert wording.foresee(question(None)) == (

@@ -111,6 +111,7 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
         settings=dict(notes.get("chosen", {})),
         trials=tuple(_trials(notes)),
         curve=tuple(record.CurvePoint(p["step"], p["loss"], p["score"]) for p in notes.get("curve", ())),
+        guards_seen=_guards_seen(plan, built),
         rows=tuple(rows),
         confusion=_confusion(task, done.completions) if task.kind == "classify" else None,
         measured=_measured(built, len(task.validation), prompt_tokens + answer_tokens),
@@ -126,6 +127,26 @@ def _reading(score: Score, task: Task, rows: Sequence[Example], metric: str | No
         return record.Reading(value, None, None, len(score))
     low, high = stats.interval(score, scheme)
     return record.Reading(value, low, high, len(score))
+
+
+def _guards_seen(plan: Plan, built: Built) -> tuple[record.GuardSeen, ...]:
+    """Each guard's change from the base on validation rows, with its paired interval."""
+    seen = []
+    for name, guard, _ in plan.guards:
+        if name not in built.guards:
+            continue
+        pair, rows = built.guards[name], guard.validation
+        if pair is None:
+            seen.append(record.GuardSeen(name, 0.0, 0.0, 0.0, len(rows), unchanged=True))
+            continue
+        scheme = scheme_of(guard, rows)
+        change = stats.estimate(pair.artefact, scheme) - stats.estimate(pair.base, scheme)
+        low: float | None = None
+        high: float | None = None
+        if stats.refusal(pair.base.kind, len(rows), scheme.groups, scheme.least) is None:
+            low, high = stats.paired_interval(pair.artefact, pair.base, scheme)
+        seen.append(record.GuardSeen(name, change, low, high, len(rows)))
+    return tuple(seen)
 
 
 def _trials(notes: Mapping[str, Any]) -> list[record.Trial]:

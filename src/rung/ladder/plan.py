@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from rung import stats
 from rung.errors import RungError
 from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
+from rung.ladder.guarding import GuardTask, guard_tasks
 from rung.ladder.ledger import item_keys
 from rung.ladder.question import Guard, Question, Sample
 from rung.ladder.record import Forecast
@@ -28,7 +28,7 @@ from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
 from rung.types import Example, SplitName, digest
 
-RECIPE = 1
+RECIPE = 2
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
 
@@ -60,7 +60,7 @@ class Plan:
 
     task: Task
     body: Body
-    guards: tuple[tuple[str, Task, float], ...]
+    guards: tuple[GuardTask, ...]
     question: Question
     rungs: tuple[PlannedRung, ...]
     facts: Facts
@@ -75,7 +75,7 @@ class Plan:
         return {
             "task": self.task.digest,
             "splits": dict(self.task.split_digests),
-            "guards": [guard.split_digests["test"] for _, guard, _ in self.guards],
+            "guards": [dict(guard.split_digests) for _, guard, _ in self.guards],
             "base": self.body.model.digest,
             "dtype": self.body.model.dtype,
             "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
@@ -104,7 +104,7 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     body = Body(model)
     task, leaks = _without_leaks(task, choice)
     task = set_aside_misfits(task, body)
-    guards = tuple(_guard_task(guard.path, guard.margin, body) for guard in task.guards)
+    guards = guard_tasks(task, body)
     facts, found = _facts(task, body)
     rungs = ladder_of(task.rungs, model.kind)
     ordered = sorted(rungs, key=lambda rung: (rung.label != "floor", rung.work(facts).cost(task.budget)))
@@ -135,13 +135,6 @@ def _without_leaks(task: Task, choice: Choice) -> tuple[Task, tuple[Leak, ...]]:
 def place_of(task: Task, split: str, row: str) -> str:
     """Where a row of a split was read, `rows.csv:12`; its id where that is not known."""
     return str(next((one.meta.get("row", row) for one in task.split(split) if one.id == row), row))
-
-
-def _guard_task(path: Path, margin: float, body: Body) -> tuple[str, Task, float]:
-    task = Task.load(path)
-    if body.model.kind == "encoder" and task.kind != "classify":
-        raise RungError(f"an encoder cannot {task.kind}", where=f"guard {task.name}", mend="guard with a classify task")
-    return task.name, set_aside_misfits(task, body), margin
 
 
 def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
@@ -185,7 +178,7 @@ def _within_budget(planned: Sequence[PlannedRung], task: Task) -> list[PlannedRu
     return kept
 
 
-def _question(task: Task, guards: Sequence[tuple[str, Task, float]]) -> Question:
+def _question(task: Task, guards: Sequence[GuardTask]) -> Question:
     metric = METRICS[task.metric]
     return Question(
         metric=metric.name,

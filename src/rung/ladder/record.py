@@ -68,6 +68,21 @@ class GuardChange:
     kept: bool
 
 
+@dataclass(frozen=True)
+class GuardSeen:
+    """Artefact minus base on a guard's validation rows, with its 95 % interval where the rows can carry one.
+
+    `unchanged` marks a rung that leaves the base's weights as they are: nothing can differ.
+    """
+
+    name: str
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
+    unchanged: bool = False
+
+
 # -- one rung ----------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +187,7 @@ class RungMeasured:
 class RungEntry:
     """Everything about one rung. `floor` marks a row that is no rung but the least worth beating (the most frequent
     label, an echo): it is never recommended. `state` is empty until the climb is decided. `errors` counts validation
-    calls that returned nothing; `seed_values` are the validation scores of further training seeds."""
+    calls that returned nothing; `guards_seen` are guards on validation rows, `guards` on test rows; `seed_values` are the validation scores of further training seeds."""
 
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -185,6 +200,7 @@ class RungEntry:
     also: Mapping[str, Reading] = field(default_factory=dict)
     errors: int = 0
     guards: tuple[GuardChange, ...] = ()
+    guards_seen: tuple[GuardSeen, ...] = ()
     cost: Cost | None = None
     forecast: Forecast | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

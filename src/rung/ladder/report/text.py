@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rung.ladder.record import Report, RungEntry
+from rung.ladder.record import GuardSeen, Report, RungEntry
 from rung.ladder.report.view import View
 from rung.page import quantities as q
 from rung.page.markup import Html, tag
@@ -12,7 +12,7 @@ from rung.page.markup import Html, tag
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEAD = ("rung", "state", "score", "95 %", "vs below", "test", "adapting", "peak", "tokens", "answer")
+HEAD = ("rung", "state", "score", "95 %", "vs below", "test", "guards", "adapting", "peak", "tokens", "answer")
 COLOURS = {
     "meets": "green",
     "misses": "red",
@@ -39,11 +39,23 @@ def cells(view: View, rung: RungEntry) -> tuple[str, ...]:
         view.scores.interval(seen.low, seen.high) if seen and seen.low is not None else "",
         view.scores.gap(versus.difference) if versus else "",
         f"{view.scores.value(test.value)} (≥ {view.scores.value(test.lower)})" if test else "",
+        ", ".join(_guard(seen) for seen in rung.guards_seen),
         q.seconds(measured.train_seconds) if measured and measured.train_seconds is not None else "",
         q.memory(measured.peak_memory) if measured and measured.peak_memory is not None else "",
         tokens,
         q.seconds(measured.latency_s) if measured and measured.latency_s is not None else "",
     )
+
+
+def _guard(seen: GuardSeen) -> str:
+    if seen.unchanged:
+        return f"{seen.name} ±0"
+    interval = (
+        f" ({q.signed(seen.low, 3)} to {q.signed(seen.high, 3)})"
+        if seen.low is not None and seen.high is not None
+        else ""
+    )
+    return f"{seen.name} {q.signed(seen.difference, 3)}{interval}"
 
 
 def terminal_table(report: Report) -> Table:
