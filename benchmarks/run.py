@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("climb", "rouge")
+NAMES = ("climb", "rouge", "bootstrap")
 
 
 def main() -> None:

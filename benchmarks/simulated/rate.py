@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
 from rung.types import Score, ScoreKind
 
+DOUBT = 0.0005
+"""How unlikely a share must be before a promise is called broken."""
 Live = Callable[[np.random.Generator], bool]
 """One simulated life: whether it went wrong."""
 
@@ -37,14 +40,17 @@ class Rate:
 
     @property
     def noise(self) -> float:
-        """Standard error of the share, were the promise just kept."""
-        return math.sqrt(self.promise * (1 - self.promise) / self.lives)
+        """Standard error of the share."""
+        return math.sqrt(max(self.share * (1 - self.share), 1 / self.lives) / self.lives)
 
     @property
     def kept(self) -> bool:
-        """Whether the promise held as far as so many lives can tell: three standard errors."""
-        beyond = self.share - self.promise
-        return (abs(beyond) if self.two_sided else beyond) <= self.slack + 3 * self.noise
+        """Whether the promise held as far as so many lives can tell: one kept just so is called broken once in 2,000."""
+        most = min(1.0, self.promise + self.slack)
+        kept = bool(binom.sf(self.count - 1, self.lives, most) >= DOUBT)
+        if not self.two_sided:
+            return kept
+        return kept and bool(binom.cdf(self.count, self.lives, max(0.0, self.promise - self.slack)) >= DOUBT)
 
 
 def rate(name: str, lives: int, live: Live, seed: int, promise: float = 0.05) -> Rate:

@@ -1,7 +1,6 @@
 """What `rung.stats` and the decision promise, simulated on fewer lives than `benchmarks/promises.py` has.
 
-A promise counts as kept where the share found exceeds it by three standard errors of the simulation at most; seeds are
-fixed. That the simulations can fail is shown by forgetting the ledger, by ignoring groups, and by leaving Holm out.
+A promise counts as broken where the share found had a chance below 1 in 2,000 were it kept; seeds are fixed. That the simulations can fail is shown by forgetting the ledger, by ignoring groups, and by leaving Holm out.
 """
 
 from __future__ import annotations

@@ -82,17 +82,25 @@ def randomisation(first: Score, second: Score, scheme: Scheme) -> float:
     gaps = two - one
     if scheme.groups is not None:
         gaps = by_group(gaps, scheme.groups)[0]
-    kinds, repeats = np.unique(gaps[np.any(gaps != 0, axis=1)], axis=0, return_counts=True)
-    if not len(kinds):
+    gaps = gaps[np.any(gaps != 0, axis=1)]
+    if not len(gaps):
         return 1.0
+    kinds, repeats = np.unique(gaps, axis=0, return_counts=True)
+    few = len(kinds) <= _FEW_KINDS * len(gaps)
+    rows = kinds if few else np.repeat(kinds, repeats, axis=0)
     totals, others, count = one.sum(axis=0), two.sum(axis=0), len(first)
     seen = abs(float(value(totals, count) - value(others, count)))
     generator = np.random.default_rng([scheme.seed, count, 2])
-    chunk = max(1, _CELLS // max(kinds.shape))
+    chunk = max(1, _CELLS // max(rows.shape))
     as_large = 0
     for start in range(0, RANDOMISATION_DRAWS, chunk):
-        size = (min(chunk, RANDOMISATION_DRAWS - start), len(kinds))
-        moved = generator.binomial(repeats, 0.5, size=size).astype(float) @ kinds
+        size = min(chunk, RANDOMISATION_DRAWS - start)
+        if few:
+            swapped = generator.binomial(repeats, 0.5, size=(size, len(rows)))
+        else:
+            coins = generator.integers(0, 256, size=(size, -(-len(rows) // 8)), dtype=np.uint8)
+            swapped = np.unpackbits(coins, axis=1, count=len(rows))
+        moved = swapped.astype(float) @ rows
         drawn = np.abs(value(totals + moved, count) - value(others - moved, count))
         as_large += int((drawn >= seen - 1e-12).sum())
     return (1 + as_large) / (1 + RANDOMISATION_DRAWS)
