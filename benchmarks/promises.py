@@ -100,7 +100,9 @@ def corpus(scale: float) -> list[Part]:
         Part(
             "Scores of a whole split",
             "Macro-F1, Matthews correlation, BLEU and ROUGE-L (a mean). Something is promised from 100 items; at 30, "
-            "where Rung gives no bound for the first three, the rates are only reported.",
+            "where Rung gives no bound for the first three, the rates are only reported; so are upper bounds of averages over "
+            "classes of which one has less than 3 % of the rows: a split of 100 may hardly have met it. Only lower bounds "
+            "decide.",
             by_ratio[False],
             wide=True,
         ),

@@ -64,7 +64,8 @@ def rates_of_corpora(one: Corpus, count: int, lives: int) -> Iterator[Rate]:
                     wrong.add(f"interval{what}/{WIDE}", not low <= truth <= high)
     for name, count_wrong in wrong.counts.items():
         what, _, promise = name.partition("/")
-        yield Rate(f"{one.name}, n = {count}: {what}", count_wrong, lives, float(promise), reported=count < one.fewest)
+        reported = count < one.fewest or (one.rare and not what.startswith("lower"))
+        yield Rate(f"{one.name}, n = {count}: {what}", count_wrong, lives, float(promise), reported=reported)
 
 
 class _Tally:

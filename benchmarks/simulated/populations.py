@@ -91,12 +91,17 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Corpus:
-    """A finite population of rows for two systems, `tables` of shape (N, k) each, of a whole-split metric."""
+    """A finite population of rows for two systems, `tables` of shape (N, k) each, of a whole-split metric.
+
+    `rare`: an average over classes of which one is met less than three times in 100 rows. What a sample without it says
+    of that class is nothing, so that upper bounds err; lower bounds, the only ones that decide, hold.
+    """
 
     name: str
     metric: str
     tables: tuple[np.ndarray, np.ndarray]
     weights: np.ndarray | None = None
+    rare: bool = False
 
     @property
     def ratio(self) -> bool:
@@ -148,7 +153,7 @@ def _confusions(metric: str, name: str, shares: np.ndarray, right: tuple[float, 
     examples = [Example(str(n), (), labels[t]) for n, (t, _, _) in enumerate(cells)]
     tables = [METRICS[metric].statistics([labels[cell[one]] for cell in cells], examples, labels) for one in (1, 2)]
     weights = np.array(chance) / np.sum(chance)
-    return Corpus(f"{metric}, {name}", metric, (tables[0], tables[1]), weights)
+    return Corpus(f"{metric}, {name}", metric, (tables[0], tables[1]), weights, rare=bool(shares.min() < 0.03))
 
 
 def _spoilt(text: str, share: float, generator: np.random.Generator, words: list[str]) -> str:
@@ -180,7 +185,7 @@ def _texts(metric: str) -> Corpus:
 @cache
 def corpora() -> Mapping[str, Corpus]:
     """The whole-split scores, by name; ROUGE beside them, though it is a mean."""
-    zipf = 1 / np.arange(1, 11)
+    zipf, long = 1 / np.arange(1, 11), 1 / np.arange(1, 21)
     made = (
         _confusions("micro_f1", "4 classes", np.array([0.4, 0.3, 0.2, 0.1]), (0.8, 0.85)),
         _confusions("micro_f1", "4 classes, nearly perfect", np.array([0.4, 0.3, 0.2, 0.1]), (0.97, 0.97)),
@@ -189,6 +194,9 @@ def corpora() -> Mapping[str, Corpus]:
         _confusions("macro_f1", "4 classes", np.array([0.4, 0.3, 0.2, 0.1]), (0.8, 0.85)),
         _confusions("macro_f1", "10 classes, shares falling as 1/rank", zipf / zipf.sum(), (0.8, 0.85)),
         _confusions("macro_f1", "4 classes, nearly perfect", np.array([0.4, 0.3, 0.2, 0.1]), (0.97, 0.97)),
+        _confusions("macro_f1", "20 classes, even", np.full(20, 0.05), (0.8, 0.85)),
+        _confusions("macro_f1", "6 classes, one of 2 %", np.array([0.3, 0.2, 0.2, 0.18, 0.1, 0.02]), (0.85, 0.9)),
+        _confusions("macro_f1", "20 classes, shares falling as 1/rank", long / long.sum(), (0.8, 0.85)),
         _confusions("mcc", "2 classes, 9 to 1", np.array([0.9, 0.1]), (0.9, 0.9)),
         _texts("bleu"),
         _texts("rougeL"),
