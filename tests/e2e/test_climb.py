@@ -206,9 +206,30 @@ def test_guards_are_scored_beside_the_base(base: Callable[[str], Path], tmp_path
     )
     page = (tmp_path / "run" / "report.html").read_text()
     assert "the base&#39;s own weights" in page
-    assert Report.from_bytes((tmp_path / "run" / "report.json").read_bytes()) == done.report
+    assert Report.from_bytes((tmp_path / "run" / "report.json").read_bytes()).to_json() == done.report.to_json()
     again = go(made, base("llama"), tmp_path / "again")
     assert without_measured(again.report.to_json()) == without_measured(done.report.to_json())
+
+
+def test_five_seeds_tell_seeds_and_rows_apart(base: Callable[[str], Path], tmp_path: Path) -> None:
+    settings = {"rank": [4], "learning_rate": [0.01], "epochs": 2}
+    once = go(task(rungs=[{"lora": settings}]), base("llama"), tmp_path / "once").report.entry("lora")
+    made = task(rungs=[{"lora": {**settings, "seeds": 5}}])
+    done = go(made, base("llama"), tmp_path / "run")
+    entry = done.report.entry("lora")
+    assert once.validation is not None and entry.validation == once.validation  # the rung itself is its first training
+    assert len(entry.seed_values) == 5 and entry.seed_values[0] == once.validation.value and once.seed_values == ()
+    assert len(set(entry.seed_values)) > 1
+    again = entry.again
+    assert again is not None and again.mean == pytest.approx(sum(entry.seed_values) / 5)
+    assert 0.0 <= again.lower < again.mean and again.items > 0.0
+    told = lines(done.report)
+    assert any(line.startswith("lora: mean ") and "seeds scatter by" in line for line in told)
+    assert "seeds scatter by" in (tmp_path / "run" / "report.html").read_text()
+    assert not (tmp_path / "run" / "scratch").exists() or not any((tmp_path / "run" / "scratch").iterdir())
+    kept = (tmp_path / "run" / "report.json").read_bytes()
+    resumed = go(made, base("llama"), tmp_path / "run")
+    assert without_measured(resumed.report.to_json()) == without_measured(json.loads(kept))
 
 
 def test_the_plan_says_how_many_guard_items_a_margin_needs(base: Callable[[str], Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from scipy import stats as reference
 from rung import stats
 from rung.errors import RungError
 from rung.stats.bounds import bound_below
+from rung.stats.error import measure
 from rung.stats.paired import tango_statistic
 from rung.types import Score
 
@@ -362,6 +363,77 @@ def test_variance_of_seeds_is_added_to_that_of_items() -> None:
     same = [binary(400, 500)] * 5
     spread_out = [binary(right, 500) for right in (380, 390, 400, 410, 420)]
     assert stats.retrained_lower(spread_out, 0.025) < stats.retrained_lower(same, 0.025) < stats.lower(same[0], 0.025)
+
+
+def test_seeds_and_items_come_apart() -> None:
+    """Crossed effects of known size: five trainings of 4,000 items, seeds scattering by 3 points."""
+    generator = np.random.default_rng(21)
+    found = []
+    for _ in range(200):
+        chance = 0.8 + 0.03 * generator.standard_normal((5, 1)) + 0.1 * np.sign(generator.random(4000) - 0.5)
+        right = (generator.random((5, 4000)) < chance).astype(float)
+        scores = [Score("accuracy", "binary", float(row.mean()), row[:, None]) for row in right]
+        found.append(stats.retraining(scores))
+    assert np.mean([one.seeds**2 for one in found]) == pytest.approx(0.03**2, rel=0.2)
+    items = math.sqrt((0.1**2 + (0.16 - 0.1**2) / 5) / 4000)
+    assert np.mean([one.items for one in found]) == pytest.approx(items, rel=0.05)
+    assert min(one.freedom for one in found) >= 4.0 and np.median([one.freedom for one in found]) < 5.0
+
+
+def test_without_scatter_of_seeds_the_items_give_the_degrees_of_freedom() -> None:
+    found = stats.retraining([binary(400, 500)] * 5)
+    assert found.seeds == 0.0 and found.freedom == pytest.approx(499.0)
+    assert found.error == found.items == pytest.approx(stats.standard_error(binary(400, 500)))
+    few = [graded(np.linspace(0.4, 1.0, 150)) for _ in range(5)]
+    whole = [corpus(np.linspace(0.4, 1.0, 150)) for _ in range(5)]
+    assert stats.retraining(whole, CORPUS).error == pytest.approx(stats.retraining(few).error, rel=0.05)
+
+
+# -- bootstrap ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kinds", [3, 400])
+def test_a_bootstrap_shared_by_systems_is_paired(kinds: int) -> None:
+    """Few kinds of rows are drawn as a multinomial, many row by row: both have the scatter that theory gives."""
+    generator = np.random.default_rng(22)
+    first = generator.integers(0, kinds, 400) / kinds
+    second = np.clip(first + 0.1 * (generator.integers(0, 3, 400) - 1), 0, 1)
+    values = stats.bootstrap([graded(first), graded(second)], draws=6000)
+    assert values.shape == (6000, 2)
+    assert values[:, 0].std() == pytest.approx(first.std() / 20, rel=0.05)
+    assert (values[:, 0] - values[:, 1]).std() == pytest.approx((first - second).std() / 20, rel=0.05)
+    assert values.mean(axis=0) == pytest.approx([first.mean(), second.mean()], abs=0.003)
+
+
+def test_a_bias_counts_only_where_it_would_flatter() -> None:
+    """Squares of a mean come out too high: the lower bound gives that up, the upper one does not take it."""
+
+    def square(totals: np.ndarray, count: Any) -> Any:
+        return (totals[..., 0] / count) ** 2
+
+    table = np.random.default_rng(23).choice([0.0, 1.0], 120)[:, None]
+    score = Score("square", "corpus", float(table.mean()) ** 2, table)
+    scheme = stats.Scheme(value=square)
+    found = measure(score, scheme)
+    assert found.bias == pytest.approx(float(table.var()) / 120, rel=0.3)
+    assert stats.lower(score, 0.025, scheme) == bound_below(found.value - found.bias, found.error, 120, 0.0, 0.025)
+    assert stats.upper(score, 0.025, scheme) == -bound_below(-found.value, found.error, 120, -1.0, 0.025)
+
+
+def test_ratios_are_bounded_from_30_items() -> None:
+    score = corpus(np.linspace(0.4, 1.0, 40))
+    assert stats.lower(score, 0.025, stats.Scheme(value=mean_of_totals, least=stats.RATIO_ITEMS)) < 0.7
+    with pytest.raises(RungError, match="needs 30 items or more"):
+        stats.lower(corpus([0.5] * 29), 0.025, stats.Scheme(value=mean_of_totals, least=stats.RATIO_ITEMS))
+
+
+@pytest.mark.parametrize("margin,share", [(0.02, 0.05), (0.05, 0.2)])
+def test_guard_items_and_bearable_scatter_are_inverse(margin: float, share: float) -> None:
+    needed = stats.guard_items(margin, 0.025, share)
+    assert stats.bearable_scatter(needed, margin, 0.025) ** 2 == pytest.approx(share, rel=0.01)
+    assert stats.guard_items(margin, 0.025, 1e-9) == stats.items_for_no_change(margin, 0.025)
+    graded_needed = stats.guard_items(margin, 0.025, 0.2, kind="graded")
+    assert stats.bearable_scatter(graded_needed, margin, 0.025, kind="graded") == pytest.approx(0.2, rel=0.01)
 
 
 # -- power -------------------------------------------------------------------------------------------------------------

@@ -112,6 +112,8 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
         trials=tuple(_trials(notes)),
         curve=tuple(record.CurvePoint(p["step"], p["loss"], p["score"]) for p in notes.get("curve", ())),
         guards_seen=_guards_seen(plan, built),
+        seed_values=tuple(score.value for score in (done.score, *built.again)) if built.again else (),
+        again=_training_again(plan, built),
         rows=tuple(rows),
         confusion=_confusion(task, done.completions) if task.kind == "classify" else None,
         measured=_measured(built, len(task.validation), prompt_tokens + answer_tokens),
@@ -147,6 +149,16 @@ def _guards_seen(plan: Plan, built: Built) -> tuple[record.GuardSeen, ...]:
             low, high = stats.paired_interval(pair.artefact, pair.base, scheme)
         seen.append(record.GuardSeen(name, change, low, high, len(rows)))
     return tuple(seen)
+
+
+def _training_again(plan: Plan, built: Built) -> record.Again | None:
+    """Seeds and items apart; None where seeds or rows are too few to say anything."""
+    scores, scheme = (built.evaluation.score, *built.again), plan.question.validation.scheme
+    few = stats.refusal(scores[0].kind, len(scores[0]), scheme.groups, scheme.least) is not None
+    if few or len(scores) < stats.SEEDS:
+        return None
+    found = stats.retraining(scores, scheme)
+    return record.Again(found.mean, found.seeds, found.items, stats.retrained_lower(scores, 0.05, scheme))
 
 
 def _trials(notes: Mapping[str, Any]) -> list[record.Trial]:

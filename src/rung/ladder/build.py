@@ -15,26 +15,29 @@ from rung.ladder.guarding import guard_scores, scores_from_json, scores_to_json
 from rung.ladder.meter import Meter
 from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
-from rung.ladder.rung import Desk, Phase
+from rung.ladder.rung import Desk, Phase, seeds_of
 from rung.ladder.work import Work, priced
 from rung.run import Run
 from rung.system.bundle import Defaults, bundle_digest, load, save
 from rung.task import Task
-from rung.types import Completion, Example
+from rung.types import Completion, Example, Score
 
 LATENCY_SAMPLES = 8
+NEXT_SEED = 7919
+"""How far apart the seeds of one rung's trainings lie, so that `--seed 1` shares none with `--seed 0`."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A rung that was built: its place in the plan, its answers on validation, its notes and measurements, and what it
-    made of the guards' validation rows."""
+    """A rung that was built: its place in the plan, its answers on validation, its notes and measurements, what it
+    made of the guards' validation rows, and the validation scores of trainings with further seeds."""
 
     planned: PlannedRung
     evaluation: Evaluation
     notes: Mapping[str, Any]
     measured: Mapping[str, Any]
     guards: Mapping[str, GuardScores | None] = field(default_factory=dict)
+    again: tuple[Score, ...] = ()
 
     def candidate(self, plan: Plan) -> Candidate:
         """What the decision needs to know of it."""
@@ -77,7 +80,31 @@ def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
         desk.write("validation", completions_to_json(done.completions))
     evaluation = judge(task, task.validation, completions_from_json(desk.read("validation")))
     measured = {"adapt": desk.read("measured-adapt"), "validation": desk.read("measured-validation")}
-    return Built(planned, evaluation, desk.read("built"), measured, _guards(plan, desk, run, phase))
+    return Built(
+        planned,
+        evaluation,
+        desk.read("built"),
+        measured,
+        _guards(plan, desk, run, phase),
+        _again(plan, planned, run, phase),
+    )
+
+
+def _again(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> tuple[Score, ...]:
+    """Validation scores of the same rung trained with further seeds, search and all; of each only the answers are kept."""
+    task, body, scores = plan.task.without_test(), plan.body, []
+    home = Desk(run, planned.label)
+    for number in range(1, seeds_of(planned.rung)):
+        name = f"again-{number}"
+        if not home.has(name):
+            desk = Desk(run, f"{planned.label}/{name}", plan.choice.seed + NEXT_SEED * number, phase)
+            folder = desk.scratch("system")
+            save(planned.rung.adapt(body, task, desk), folder, body=body, defaults=defaults_of(task))
+            done = evaluate(load(folder, body=body), task, progress=lambda n, total: phase("validation", n, total))
+            home.write(name, completions_to_json(done.completions))
+            run.drop_scratch(planned.label)
+        scores.append(judge(task, task.validation, completions_from_json(home.read(name))).score)
+    return tuple(scores)
 
 
 def _guards(plan: Plan, desk: Desk, run: Run, phase: Phase) -> dict[str, GuardScores | None]:

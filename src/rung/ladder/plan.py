@@ -18,7 +18,7 @@ from rung.ladder.guarding import GuardTask, guard_tasks
 from rung.ladder.ledger import item_keys
 from rung.ladder.question import Guard, Question, Sample
 from rung.ladder.record import Forecast
-from rung.ladder.rung import Rung
+from rung.ladder.rung import Rung, seeds_of
 from rung.ladder.rungs.table import ladder_of, select
 from rung.ladder.work import Facts, Work
 from rung.metrics import METRICS, Metric
@@ -157,6 +157,8 @@ def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
 def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, rates: Rates) -> PlannedRung:
     work = rung.work(facts)
     expected = forecast(rung, work, body, task, found, rates)
+    if expected.seconds is not None:
+        expected = replace(expected, seconds=expected.seconds * seeds_of(rung))
     skipped = rung.why_not(body, task)
     limit = task.budget.memory
     if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:

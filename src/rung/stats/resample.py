@@ -95,6 +95,7 @@ def randomisation(first: Score, second: Score, scheme: Scheme) -> float:
     as_large = 0
     for start in range(0, RANDOMISATION_DRAWS, chunk):
         size = min(chunk, RANDOMISATION_DRAWS - start)
+        swapped: np.ndarray
         if few:
             swapped = generator.binomial(repeats, 0.5, size=(size, len(rows)))
         else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rung.ladder.record import GuardChange, GuardSeen, RungEntry, Versus
+from rung.ladder.report.text import seed_lines
 from rung.ladder.report.view import STATES, View, settings, state
 from rung.metrics import METRICS
 from rung.page import quantities as q
@@ -79,14 +80,11 @@ def _validation(view: View, rung: RungEntry) -> Part:
     value, interval = view.scores.value(seen.value), view.scores.interval(seen.low, seen.high)
     drawn = strip(seen.value, seen.low, seen.high, _scale(view), f"{value}, {interval}", view.report.task.goal)
     lost = f"{q.count(rung.errors)} call{'' if rung.errors == 1 else 's'} returned nothing" if rung.errors else ""
-    spread = ""
-    if rung.seed_values:
-        low, high = min(rung.seed_values), max(rung.seed_values)
-        spread = f"{len(rung.seed_values)} seeds: {view.scores.interval(low, high)}"
     return join(
         tag("span", value, class_="nowrap"),
         tag("div", drawn, class_="floor" if rung.floor else STATES.get(rung.state, "data")),
-        [tag("small", note, class_="nowrap") for note in (interval if interval != q.NOTHING else "", spread) if note],
+        tag("small", interval, class_="nowrap") if interval != q.NOTHING else None,
+        [tag("small", line) for line in seed_lines(view, rung)],
         tag("small", lost, class_="misses") if lost else None,
     )
 

@@ -47,6 +47,21 @@ def cells(view: View, rung: RungEntry) -> tuple[str, ...]:
     )
 
 
+def seed_lines(view: View, rung: RungEntry) -> list[str]:
+    """How much the training seed matters: the spread, and from 5 seeds on the variance of seeds and of rows apart."""
+    if not rung.seed_values:
+        return []
+    low, high = min(rung.seed_values), max(rung.seed_values)
+    told = [f"{len(rung.seed_values)} seeds: {view.scores.interval(low, high)}"]
+    if rung.again is not None:
+        again, unit = rung.again, " points" if view.scores.percent else ""
+        seeds, items = (view.scores.gap(value).lstrip("+") for value in (again.seeds, again.items))
+        mean = view.scores.value(again.mean)
+        told.append(f"mean {mean}; seeds scatter by {seeds}, the choice of rows by {items}{unit}")
+        told.append(f"one more training: at least {view.scores.value(again.lower)} (95 % sure)")
+    return told
+
+
 def _guard(seen: GuardSeen) -> str:
     if seen.unchanged:
         return f"{seen.name} ±0"
@@ -87,6 +102,7 @@ def lines(report: Report) -> list[str]:
         ]
         state = "floor" if rung.floor else rung.state or "built"
         told.append(f"{rung.name}: {state}" + (f"; {', '.join(words)}" if words else "") + _why(rung))
+        told += [f"{rung.name}: {line}" for line in seed_lines(view, rung)]
     told.append(str(report.decision.get("sentence", "")))
     told += [f"advice: {line}" for line in report.decision.get("advice", ())]
     return [line for line in told if line]
