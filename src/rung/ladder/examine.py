@@ -153,7 +153,8 @@ def _look(system: System, task: Task, name: str, book: Ledger) -> tuple[Evaluati
 
 
 def _carries(task: Task, done: Evaluation) -> bool:
-    return stats.refusal(done.score.kind, len(done.score), scheme_of(task, done.examples).groups) is None
+    scheme = scheme_of(task, done.examples)
+    return stats.refusal(done.score.kind, len(done.score), scheme.groups, scheme.least) is None
 
 
 def _examined(
