@@ -51,10 +51,10 @@ def test_a_judge_behind_an_endpoint_grades(climbed: Path, rung: Command) -> None
 
 def test_a_judge_compares_two_runs(climbed: Path, rung: Command) -> None:
     sides = ("run/rungs/floor", "run/rungs/lora")
-    wins = lambda content, _: (
-        200,
-        chat("A" if "Answer A:\nrefund" in str(content["messages"][-1]["content"]) else "B"),
-    )  # noqa: E731
+
+    def wins(content: dict[str, Any], _: int) -> tuple[int, Any]:
+        return 200, chat("A" if "Answer A:\nrefund" in str(content["messages"][-1]["content"]) else "B")
+
     ids = [json.loads(line)["id"] for line in _rows(climbed, rung)]
     (climbed / "people.csv").write_text("id,label\n" + "".join(f"{row},tie\n" for row in ids))
     with endpoint(wins) as served:

@@ -161,10 +161,13 @@ def _with_blank(prompt: Prompt) -> Prompt:
 
 
 def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any]]:
-    """Completions without their wall-clock, JSON-ready."""
+    """Completions without their wall-clock, JSON-ready; what was not asked for (samples, log-probabilities) has no key."""
     rows = [asdict(completion) for completion in completions]
     for row in rows:
         del row["latency_s"]
+        for key in ("others", "logprobs"):
+            if not row[key]:
+                del row[key]
     return rows
 
 
