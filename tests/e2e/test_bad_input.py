@@ -432,7 +432,7 @@ ASK = [
 SYSTEM = "run/rungs/zero-shot/system"
 EVAL = [
     Case("no task", f"eval {SYSTEM} tsk.yaml", "tsk.yaml: there is no such task file; `rung init DATA` writes one"),
-    Case("no system.json", "eval run/rungs/zero-shot task.yaml", "run/rungs/zero-shot: no run here; name …"),
+    Case("no system.json", "eval run/rungs/zero-shot task.yaml", "run/rungs/zero-shot: holds no System; name a run, …"),
     Case("system.json is no JSON", f"eval {SYSTEM} task.yaml", f"{SYSTEM}/system.json: damaged: …; …",
          text(f"{SYSTEM}/system.json", "{")),
     Case("system.json is a list", f"eval {SYSTEM} task.yaml",

@@ -98,7 +98,6 @@ def test_an_endpoint_is_scored_like_any_system(climbed: Path, rung: Command) -> 
         ((*EVAL, "--measures", "--toxicity", "run@bad"), "run: has no label bad; write run@LABEL: login, refund"),
         ((*EVAL, "--measures", "--misspellings", "rows.csv"), "rows.csv: is not JSON: "),
         ((*EVAL, "--out", "run"), "run: is there already; name another with --out"),
-        ((*EVAL, "--judge", "run"), "choices: this system knows no label '1'; "),
         (
             (*EVAL, "--judge", "run", "--judge-prompt", "task.yaml"),
             "task.yaml: it names no scale; write {scale 1-5} once",

@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
-    """Score any System on any task: on validation, or on test at the price of a look."""
+    """Score any System on any task: on validation, or with a look on test."""
     from rung.ladder.examine import Wanted, examine
     from rung.ladder.examined import all_lines
     from rung.ladder.judging import Judging
