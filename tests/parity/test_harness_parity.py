@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from rung.evaluate.harness.run import HarnessRun
-from rung.evaluate.harness.spec import HarnessTask, read_task
+from rung.evaluate.harness.reading import read_task
+from rung.evaluate.harness.spec import HarnessTask
 from rung.generate.engine import Engine
 from rung.model.load import Model
 

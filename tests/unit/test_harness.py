@@ -17,7 +17,8 @@ from rung.evaluate.harness.encoder import Encoder
 from rung.evaluate.harness.filters import filtered
 from rung.evaluate.harness.run import HarnessRun
 from rung.evaluate.harness.sandbox import passes
-from rung.evaluate.harness.spec import HarnessGroup, HarnessTask, Metric, read_task
+from rung.evaluate.harness.reading import HarnessGroup, read_task
+from rung.evaluate.harness.spec import HarnessTask, Metric
 from rung.evaluate.harness.suites import SUITES
 from rung.generate.engine import Engine
 from rung.generate.forest import Likelihood
