@@ -14,7 +14,12 @@ from rung.errors import RungError
 from rung.ladder.climb import recommended_system
 from rung.ladder.fit import overflow
 from rung.ladder.ledger import Ledger
+from rung.ladder.plan import plan_task
+from rung.ladder.plan_lines import plan_lines
 from rung.ladder.record import Report
+from rung.ladder.report.text import lines
+from rung.model.load import Model
+from rung.page import quantities as q
 from rung.system.body import Body
 from rung.system.bundle import load
 from rung.types import Message, Prompt
@@ -161,23 +166,90 @@ def test_early_stopping_spares_the_rest(base: Callable[[str], Path], tmp_path: P
     assert done.system.ask("order parcel one 5").text in ("red", "blue", "green")
 
 
-def test_a_guard_is_scored_beside_the_base(base: Callable[[str], Path], tmp_path: Path) -> None:
-    lines = "\n".join(json.dumps({**row, "text": f"where is {row['text']}"}) for row in rows(120))
-    (tmp_path / "guard.jsonl").write_text(lines)
-    (tmp_path / "guard.yaml").write_text(
-        "name: guard\nkind: classify\ndata: {source: guard.jsonl, input: text, target: label, "
-        "split: {train: 20, validation: 20, test: 80, seed: 1}}\n"
+def guard(folder: Path, name: str, kind: str = "classify", lead: str = "where is") -> dict[str, Any]:
+    """A guard of 120 rows in `folder`, as an entry of a task file."""
+    lines = "\n".join(json.dumps({**row, "text": f"{lead} {row['text']}"}) for row in rows(120))
+    (folder / f"{name}.jsonl").write_text(lines)
+    more = "max_new_tokens: 3\n" if kind == "generate" else ""
+    (folder / f"{name}.yaml").write_text(
+        f"name: {name}\nkind: {kind}\n{more}data: {{source: {name}.jsonl, input: text, target: label, "
+        "split: {train: 8, validation: 32, test: 80, seed: 1}}\n"
     )
+    return {"task": str(folder / f"{name}.yaml"), "margin": 0.2}
+
+
+def test_guards_are_scored_beside_the_base(base: Callable[[str], Path], tmp_path: Path) -> None:
+    """Two guards, right or wrong and graded: a column of validation rows for every rung, the look on test rows."""
     full = {"full": {"learning_rate": [0.01], "epochs": 12}}
-    made = task(
-        rungs=["zero-shot", full],
-        goal={"accuracy": 0.7},
-        guards=[{"task": str(tmp_path / "guard.yaml"), "margin": 0.2}],
-    )
+    guards = [guard(tmp_path, "sorting"), guard(tmp_path, "writing", "generate")]
+    made = task(rungs=["zero-shot", full], goal={"accuracy": 0.7}, guards=guards)
     done = go(made, base("llama"), tmp_path / "run")
-    entry = done.report.entry("full")
-    assert [change.name for change in entry.guards] == ["guard"]
-    assert entry.guards[0].lower <= entry.guards[0].difference <= entry.guards[0].upper
+    prompted, entry = done.report.entry("zero-shot"), done.report.entry("full")
+    assert [(seen.name, seen.unchanged, seen.difference) for seen in prompted.guards_seen] == [
+        ("sorting", True, 0.0),
+        ("writing", True, 0.0),
+    ]
+    assert [(seen.name, seen.unchanged, seen.count) for seen in entry.guards_seen] == [
+        ("sorting", False, 32),
+        ("writing", False, 32),
+    ]
+    for seen in entry.guards_seen:
+        assert seen.low is not None and seen.high is not None and seen.low < seen.difference < seen.high
+    assert done.report.entry("floor").guards_seen == ()
+    assert [change.name for change in entry.guards] == ["sorting", "writing"]
+    for change in entry.guards:
+        assert change.lower < change.difference < change.upper and change.kept == (change.lower > -0.2)
+    assert entry.state == ("meets" if all(change.kept for change in entry.guards) else entry.state) != ""
+    told = "\n".join(lines(done.report))
+    assert (
+        "guards sorting ±0, writing ±0" in told and f"sorting {q.signed(entry.guards_seen[0].difference, 3)} (" in told
+    )
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "the base&#39;s own weights" in page
+    assert Report.from_bytes((tmp_path / "run" / "report.json").read_bytes()).to_json() == done.report.to_json()
+    again = go(made, base("llama"), tmp_path / "again")
+    assert without_measured(again.report.to_json()) == without_measured(done.report.to_json())
+
+
+def test_five_seeds_tell_seeds_and_rows_apart(base: Callable[[str], Path], tmp_path: Path) -> None:
+    settings = {"rank": [4], "learning_rate": [0.01], "epochs": 2}
+    once = go(task(rungs=[{"lora": settings}]), base("llama"), tmp_path / "once").report.entry("lora")
+    made = task(rungs=[{"lora": {**settings, "seeds": 5}}])
+    done = go(made, base("llama"), tmp_path / "run")
+    entry = done.report.entry("lora")
+    assert once.validation is not None and entry.validation == once.validation  # the rung itself is its first training
+    assert len(entry.seed_values) == 5 and entry.seed_values[0] == once.validation.value and once.seed_values == ()
+    assert len(set(entry.seed_values)) > 1
+    again = entry.again
+    assert again is not None and again.mean == pytest.approx(sum(entry.seed_values) / 5)
+    assert 0.0 <= again.lower < again.mean and again.items > 0.0
+    told = lines(done.report)
+    assert any(line.startswith("lora: mean ") and "seeds scatter by" in line for line in told)
+    assert "seeds scatter by" in (tmp_path / "run" / "report.html").read_text()
+    assert not (tmp_path / "run" / "scratch").exists() or not any((tmp_path / "run" / "scratch").iterdir())
+    kept = (tmp_path / "run" / "report.json").read_bytes()
+    resumed = go(made, base("llama"), tmp_path / "run")
+    assert without_measured(resumed.report.to_json()) == without_measured(json.loads(kept))
+
+
+def test_the_plan_says_how_many_guard_items_a_margin_needs(base: Callable[[str], Path], tmp_path: Path) -> None:
+    made = task(rungs=["zero-shot"], guards=[guard(tmp_path, "sorting")])
+    plan = plan_task(made, Model.load(str(base("llama"))), rung.Choice())
+    told = "\n".join(plan_lines(plan, Ledger(":memory:")))
+    assert "guard   sorting: may lose at most 0.2 (80 test items)" in told
+    assert "guard sorting: 80 items show a model as good as the base to stay within 20 points if at most" in told
+    assert "where 10 % of the answers change it takes 34" in told
+
+
+def test_guards_that_could_not_guard_are_refused(base: Callable[[str], Path], tmp_path: Path) -> None:
+    model = Model.load(str(base("llama")))
+    twice = [guard(tmp_path, "sorting"), {"task": str(tmp_path / "sorting.yaml"), "margin": 0.1}]
+    with pytest.raises(RungError, match="guard sorting: two guards have this name"):
+        plan_task(task(guards=twice), model, rung.Choice())
+    trained_on = guard(tmp_path, "own")
+    (tmp_path / "own.jsonl").write_text("\n".join(json.dumps(row) for row in rows(120)))
+    with pytest.raises(RungError, match=r"guard own: \d+ of its rows stand in the train split of small-classify"):
+        plan_task(task(guards=[trained_on]), model, rung.Choice())
 
 
 def test_a_rung_whose_shots_do_not_fit_is_skipped_with_the_reason(base: Callable[[str], Path], tmp_path: Path) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.ter import TER
 from scipy import optimize
 from scipy import stats as reference
 
 from rung import stats
+from rung.metrics import METRICS
+from rung.stats.paired import tango_statistic
+from rung.stats.quantile import z_quantile
 from rung.types import Score
 
 
@@ -108,7 +118,7 @@ def test_tango_keeps_its_level_by_exact_enumeration() -> None:
             wrong = sum(
                 outcome[won, lost]
                 for won, lost in likely
-                if stats._tango_statistic(won, lost, count, -margin) > stats._z(level)
+                if tango_statistic(won, lost, count, -margin) > z_quantile(level)
             )
             assert wrong < 1.08 * level
 
@@ -152,3 +162,56 @@ def test_bootstrap_error_equals_resampling_rows_one_by_one() -> None:
     ).standard_error
     score = Score("macro-f1", "corpus", float(macro_f1(table.sum(axis=0), 200)), table)
     assert stats.standard_error(score, stats.Scheme(value=macro_f1)) == pytest.approx(theirs, rel=0.06)
+
+
+# -- systems of WMT17, English to German: p-values that Moses and MultEval published ------------------------------------
+
+
+Wmt17 = tuple[Callable[[str, Any], dict[str, Score]], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def wmt17(real_data: Path) -> Wmt17:
+    """A function that scores the 16 systems, the baseline first, and the published p-values against it."""
+    folder = real_data / "sacrebleu"
+    with gzip.open(folder / "wmt17_en_de_systems.json.gz", "rt", encoding="utf-8") as file:
+        found = json.load(file)
+    references = found["references"][1]
+    published = json.loads((folder / "reference_values.json").read_text("utf-8"))["test_significance.py"]
+
+    def scores(name: str, counter: Any) -> dict[str, Score]:
+        made, metric = {}, METRICS[name]
+        for system, said in found["systems"]:
+            table = np.array(counter._extract_corpus_statistics(said, references), dtype=float)
+            made[system] = Score(name, "corpus", float(metric.value(table.sum(axis=0), len(table))), table)
+        return made
+
+    return scores, published
+
+
+def test_paired_bootstrap_of_moses(wmt17: Wmt17) -> None:
+    """Moses counts how often |gap| on a resample exceeds its mean by more than the |gap| seen (Koehn 2004)."""
+    scores, published = wmt17
+    systems = scores("bleu", BLEU(tokenize="none", force=True))
+    values = stats.bootstrap(list(systems.values()), stats.Scheme(value=METRICS["bleu"].value, seed=1), 4000)
+    gaps = np.abs(values - values[:, :1])
+    seen = np.array([score.value for score in systems.values()])
+    found = ((gaps - gaps.mean(axis=0) > np.abs(seen - seen[0])).sum(axis=0) + 1) / (len(gaps) + 1)
+    ours = dict(zip(systems, found, strict=True))
+    for system, p in published["MOSES_P_VALS"].items():
+        assert ours[system] == pytest.approx(p, abs=1e-2 + 3 * math.sqrt(p * (1 - p) / 4000)), system
+
+
+@pytest.mark.slow
+def test_approximate_randomisation_of_multeval(wmt17: Wmt17) -> None:
+    scores, published = wmt17
+    for place, (name, counter) in enumerate((("bleu", BLEU(tokenize="none", force=True)), ("one_minus_ter", TER()))):
+        systems = scores(name, counter)
+        baseline, *others = systems
+        scheme = stats.Scheme(value=METRICS[name].value, seed=1)
+        for system in others:
+            p = published["MULTEVAL_P_VALS"][system][place]
+            found = stats.compare(systems[system], systems[baseline], scheme)
+            assert found.method == "approximate randomisation"
+            noise = 4 * math.sqrt(2 * p * (1 - p) / stats.RANDOMISATION_DRAWS)  # of both sides' draws
+            assert found.p == pytest.approx(p, abs=2e-3 + noise), (name, system)

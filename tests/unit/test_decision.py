@@ -536,7 +536,7 @@ def test_the_sentence_of_no_recommendation(ledger: Ledger) -> None:
     assert decision.advice[1].startswith(
         "lora: showing it at the next look (look 2, 98.75 % sure) with 80 % power takes"
     )
-    assert "3,800 if its true score is 82 %; 590 if its true score is 85 %" in decision.advice[1]
+    assert "3,700 if its true score is 82 %; 570 if its true score is 85 %" in decision.advice[1]
     assert "if its estimate of 82.6 % is true (from " in decision.advice[1]
     assert "to no number over its 95 % interval" in decision.advice[1]
 
@@ -566,12 +566,23 @@ def test_the_plan_says_what_the_split_can_show() -> None:
     lines = wording.foresee(asked)
     assert lines == (
         "300 test items can show a true 86.2 % to be above 80 % (look 1, 97.5 % sure, 80 % power)",
-        "guard general: 100 items cannot show even an unchanged model to stay within the margin; 190 can",
+        "guard general: 100 items cannot show even a model that answers alike to stay within 2 points; where 10 % of the "
+        "answers change it takes 2,100 (look 1, 97.5 % sure, 80 % power)",
+    )
+    wide = {"general": Guard(0.05, Sample(400, keys=GUARD)), "open": Guard(0.05, Sample(400, keys=GUARD), "graded")}
+    told = wording.foresee(question(guards=wide))
+    assert told[1].startswith(
+        "guard general: 400 items show a model as good as the base to stay within 5 points if at most 12 % of the answers "
+        "change; where 10 % of the answers change it takes 350 (look 1"
+    )
+    assert (
+        "guard open: 400 items show a model as good as the base to stay within 0.05 if at most changes scatter by"
+        in told[2]
     )
     assert wording.foresee(question(test=Sample(10, keys=TEST)))[0].startswith("10 test items cannot show any score")
     assert wording.foresee(question(None)) == (
         "500 test items can show equally good rungs to lie within 5 points of each other if they disagree on at most "
-        "16 % of the items (look 1, 97.5 % sure, 80 % power)",
+        "15 % of the items (look 1, 97.5 % sure, 80 % power)",
     )
     assert "cannot show any rung" in wording.foresee(question(None, test=Sample(50, keys=TEST)))[0]
     later = wording.foresee(question(test=Sample(300, keys=TEST)), number=6)[0]

@@ -14,6 +14,7 @@ import typer
 from rung.cli.ask import ask
 from rung.cli.benchmark import benchmark
 from rung.cli.climb import climb
+from rung.cli.compare import compare
 from rung.cli.convert import convert
 from rung.cli.evaluate import evaluate
 from rung.cli.init import init
@@ -42,6 +43,7 @@ app.command()(report)
 app.command()(ask)
 app.command("eval")(evaluate)
 app.command()(benchmark)
+app.command()(compare)
 app.add_typer(ledger, name="ledger")
 app.command()(pretrain)
 app.add_typer(convert, name="import")

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from rung.evaluate.asking import Progress, ask
 from rung.metrics import METRICS, score
 from rung.task import Task
 from rung.types import Completion, Example, Prompt, Score, System, TokenChance
 
-CHUNK = 128  # prompts handed to a System at once: often enough for progress, large enough for batches
-Progress = Callable[[int, int], None]
 Scorer = Callable[[Sequence[str], Sequence[bool]], Score]
 
 
@@ -100,16 +99,12 @@ def evaluate(
 ) -> Evaluation:
     """Let `system` answer a split of `task` (or some `examples` of it) and score the answers.
 
-    Raises RungError where the split is empty. A prompt for which the System returns an error keeps its row.
+    Raises RungError where the split is empty. A prompt for which the System returns an error, or which crashes it, keeps its row.
     """
     rows = tuple(task.split(split) if examples is None else examples)
     prompts = [task.prompt(example) for example in rows]
-    completions: list[Completion] = []
     started = time.perf_counter()
-    for at in range(0, len(prompts), CHUNK):
-        completions += system.answer(prompts[at : at + CHUNK])
-        if progress:
-            progress(len(completions), len(prompts))
+    completions = ask(system, prompts, progress)
     return judge(task, rows, completions, time.perf_counter() - started)
 
 
@@ -166,10 +161,13 @@ def _with_blank(prompt: Prompt) -> Prompt:
 
 
 def completions_to_json(completions: Sequence[Completion]) -> list[dict[str, Any]]:
-    """Completions without their wall-clock, JSON-ready."""
+    """Completions without their wall-clock, JSON-ready; what was not asked for (samples, log-probabilities) has no key."""
     rows = [asdict(completion) for completion in completions]
     for row in rows:
         del row["latency_s"]
+        for key in ("others", "logprobs"):
+            if not row[key]:
+                del row[key]
     return rows
 
 

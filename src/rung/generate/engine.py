@@ -326,7 +326,8 @@ class Engine:
         return results
 
     def _grouped(self, contexts: Sequence[Ids]) -> list[Any]:
-        found = groups(contexts, self._recent)
+        # Several contexts are grouped by themselves alone, so that what came before does not change a digit.
+        found = groups(contexts, self._recent if len(contexts) == 1 and self._kept_bytes else ())
         self._recent.extend(tuple(context) for context in contexts[-RECENT:])
         return found
 

@@ -16,7 +16,7 @@ from rung import stats
 from rung.ladder import record
 from rung.ladder.build import Built, price_in_words
 from rung.ladder.meter import Meter
-from rung.ladder.plan import Plan, PlannedRung, scheme_of
+from rung.ladder.plan import Plan, PlannedRung, scheme_by, scheme_of
 from rung.ladder.record import Report, RungEntry
 from rung.ladder.verdict import Decision
 from rung.ladder.versus import Versus, versus
@@ -56,7 +56,7 @@ def report_of(
         ),
         decision=decision.to_json(),
         rungs=tuple(entries),
-        items=tuple(record.Item(row.id, row.text, row.target or "", row.references) for row in plan.task.validation),
+        items=tuple(item_of(row) for row in plan.task.validation),
         looks=record.LooksRecord(len(decision.looks), ever),
         versions={name: _version(name) for name in LIBRARIES},
         seeds={"rungs": plan.choice.seed},
@@ -111,6 +111,9 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
         settings=dict(notes.get("chosen", {})),
         trials=tuple(_trials(notes)),
         curve=tuple(record.CurvePoint(p["step"], p["loss"], p["score"]) for p in notes.get("curve", ())),
+        guards_seen=_guards_seen(plan, built),
+        seed_values=tuple(score.value for score in (done.score, *built.again)) if built.again else (),
+        again=_training_again(plan, built),
         rows=tuple(rows),
         confusion=_confusion(task, done.completions) if task.kind == "classify" else None,
         measured=_measured(built, len(task.validation), prompt_tokens + answer_tokens),
@@ -120,13 +123,42 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
 def _reading(score: Score, task: Task, rows: Sequence[Example], metric: str | None = None) -> record.Reading:
     scheme = scheme_of(task, rows)
     if metric is not None:
-        other = METRICS[metric]
-        scheme = stats.Scheme(scheme.groups, other.value if other.kind == "corpus" else None, 0)
+        scheme = scheme_by(METRICS[metric], scheme.groups)
     value = stats.estimate(score, scheme)
-    if stats.refusal(score.kind, len(score), scheme.groups) is not None:
+    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is not None:
         return record.Reading(value, None, None, len(score))
     low, high = stats.interval(score, scheme)
     return record.Reading(value, low, high, len(score))
+
+
+def _guards_seen(plan: Plan, built: Built) -> tuple[record.GuardSeen, ...]:
+    """Each guard's change from the base on validation rows, with its paired interval."""
+    seen = []
+    for name, guard, _ in plan.guards:
+        if name not in built.guards:
+            continue
+        pair, rows = built.guards[name], guard.validation
+        if pair is None:
+            seen.append(record.GuardSeen(name, 0.0, 0.0, 0.0, len(rows), unchanged=True))
+            continue
+        scheme = scheme_of(guard, rows)
+        change = stats.estimate(pair.artefact, scheme) - stats.estimate(pair.base, scheme)
+        low: float | None = None
+        high: float | None = None
+        if stats.refusal(pair.base.kind, len(rows), scheme.groups, scheme.least) is None:
+            low, high = stats.paired_interval(pair.artefact, pair.base, scheme)
+        seen.append(record.GuardSeen(name, change, low, high, len(rows)))
+    return tuple(seen)
+
+
+def _training_again(plan: Plan, built: Built) -> record.Again | None:
+    """Seeds and items apart; None where seeds or rows are too few to say anything."""
+    scores, scheme = (built.evaluation.score, *built.again), plan.question.validation.scheme
+    few = stats.refusal(scores[0].kind, len(scores[0]), scheme.groups, scheme.least) is not None
+    if few or len(scores) < stats.SEEDS:
+        return None
+    found = stats.retraining(scores, scheme)
+    return record.Again(found.mean, found.seeds, found.items, stats.retrained_lower(scores, 0.05, scheme))
 
 
 def _trials(notes: Mapping[str, Any]) -> list[record.Trial]:
@@ -158,6 +190,11 @@ def _confusion(task: Task, completions: Sequence[Any]) -> record.ConfusionRecord
     answers = [None if said.error else said.text for said in completions]
     found = confusion(answers, task.validation, task.labels)
     return record.ConfusionRecord.of(found.labels, found.counts.tolist())
+
+
+def item_of(row: Example) -> record.Item:
+    """A row as the report keeps it."""
+    return record.Item(row.id, row.text, row.target or "", row.references, str(row.meta.get("group", "")))
 
 
 def _measured(built: Built, rows: int, tokens: float) -> record.RungMeasured:

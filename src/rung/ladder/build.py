@@ -6,34 +6,38 @@ Also the examiner, which scores finished bundles on test and guards when the dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rung.evaluate import Evaluation, evaluate, latency
 from rung.evaluate.evaluation import completions_from_json, completions_to_json, judge
+from rung.ladder.guarding import guard_scores, scores_from_json, scores_to_json
 from rung.ladder.meter import Meter
 from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.question import Candidate, GuardScores, LookResult
-from rung.ladder.rung import Desk, Phase
+from rung.ladder.rung import Desk, Phase, seeds_of
 from rung.ladder.work import Work, priced
 from rung.run import Run
-from rung.system.bundle import Defaults, Saved, bundle_digest, load, save
-from rung.system.encoded import Headed, Similar
-from rung.system.prompted import Prompted
+from rung.system.bundle import Defaults, bundle_digest, load, save
 from rung.task import Task
-from rung.types import Completion, Example, System
+from rung.types import Completion, Example, Score
 
 LATENCY_SAMPLES = 8
+NEXT_SEED = 7919
+"""How far apart the seeds of one rung's trainings lie, so that `--seed 1` shares none with `--seed 0`."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """A rung that was built: its place in the plan, its answers on validation, its notes and measurements."""
+    """A rung that was built: its place in the plan, its answers on validation, its notes and measurements, what it
+    made of the guards' validation rows, and the validation scores of trainings with further seeds."""
 
     planned: PlannedRung
     evaluation: Evaluation
     notes: Mapping[str, Any]
     measured: Mapping[str, Any]
+    guards: Mapping[str, GuardScores | None] = field(default_factory=dict)
+    again: tuple[Score, ...] = ()
 
     def candidate(self, plan: Plan) -> Candidate:
         """What the decision needs to know of it."""
@@ -76,7 +80,42 @@ def build(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> Built:
         desk.write("validation", completions_to_json(done.completions))
     evaluation = judge(task, task.validation, completions_from_json(desk.read("validation")))
     measured = {"adapt": desk.read("measured-adapt"), "validation": desk.read("measured-validation")}
-    return Built(planned, evaluation, desk.read("built"), measured)
+    return Built(
+        planned,
+        evaluation,
+        desk.read("built"),
+        measured,
+        _guards(plan, desk, run, phase),
+        _again(plan, planned, run, phase),
+    )
+
+
+def _again(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> tuple[Score, ...]:
+    """Validation scores of the same rung trained with further seeds, search and all; of each only the answers are kept."""
+    task, body, scores = plan.task.without_test(), plan.body, []
+    home = Desk(run, planned.label)
+    for number in range(1, seeds_of(planned.rung)):
+        name = f"again-{number}"
+        if not home.has(name):
+            desk = Desk(run, f"{planned.label}/{name}", plan.choice.seed + NEXT_SEED * number, phase)
+            folder = desk.scratch("system")
+            save(planned.rung.adapt(body, task, desk), folder, body=body, defaults=defaults_of(task))
+            done = evaluate(load(folder, body=body), task, progress=lambda n, total: phase("validation", n, total))
+            home.write(name, completions_to_json(done.completions))
+            run.drop_scratch(planned.label)
+        scores.append(judge(task, task.validation, completions_from_json(home.read(name))).score)
+    return tuple(scores)
+
+
+def _guards(plan: Plan, desk: Desk, run: Run, phase: Phase) -> dict[str, GuardScores | None]:
+    """What the rung changes on the guards' validation rows, for the table; the floor has no weights to change."""
+    if not plan.guards or desk.label == "floor":
+        return {}
+    if not desk.has("guards"):
+        saved = load(run.artefact_path(desk.key("system")), body=plan.body)
+        seen = guard_scores(saved.inner, plan.guards, plan.body, run, "validation", phase)
+        desk.write("guards", scores_to_json(seen))
+    return scores_from_json(desk.read("guards"))
 
 
 def defaults_of(task: Task) -> Defaults:
@@ -102,43 +141,8 @@ class BundleExaminer:
         self.run.write(
             f"rungs/{rung}/test", [_test_row(row, said) for row, said in zip(done.examples, done.completions)]
         )
-        guards = {name: self._guard(saved, name, guard) for name, guard, _ in self.plan.guards}
+        guards = guard_scores(saved.inner, self.plan.guards, self.plan.body, self.run, "test", self.phase)
         return LookResult(done.score, done.error_share, guards)
-
-    def _guard(self, saved: Saved, name: str, guard: Task) -> GuardScores | None:
-        """Artefact and base on a guard's test rows; None where both are the same weights."""
-        ours = on_guard(saved.inner, guard)
-        base = base_on_guard(self.plan, guard)
-        if ours is None:
-            return None
-        progress = lambda n, total: self.phase(f"guard {name}", n, total)  # noqa: E731 - two lines, used twice
-        return GuardScores(
-            evaluate(ours, guard, "test", progress=progress).score,
-            evaluate(base, guard, "test", progress=progress).score,
-        )
-
-
-def on_guard(system: System, guard: Task) -> System | None:
-    """The weights of `system` answering another task by that task's own plainest prompt; None if they are the base's."""
-    instruction = guard.instructions[0] if guard.instructions else ""
-    if isinstance(system, Prompted):
-        own = system.engine.virtual is not None or system.engine.module is not system.engine.model.module
-        return Prompted(system.engine, system.layout, instruction) if own else None
-    if isinstance(system, Headed) and system.embedder.trained:
-        return Similar(system.embedder, guard.labels, descriptions_of(guard))
-    return None
-
-
-def base_on_guard(plan: Plan, guard: Task) -> System:
-    """The untouched base on a guard."""
-    if plan.body.model.kind == "encoder":
-        return Similar(plan.body.embedder, guard.labels, descriptions_of(guard))
-    return Prompted(plan.body.engine, plan.body.layout, guard.instructions[0] if guard.instructions else "")
-
-
-def descriptions_of(task: Task) -> tuple[str, ...]:
-    """What each label means, in the order of the labels: its description, else its own words."""
-    return tuple(task.label_descriptions.get(label, label.replace("_", " ")) for label in task.labels)
 
 
 def _test_row(example: Example, said: Completion) -> dict[str, Any]:

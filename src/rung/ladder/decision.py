@@ -291,7 +291,7 @@ def _with_gaps(
 ) -> dict[str, ValidationReading]:
     """The readings with the 95 % upper bound of (rung - reference) on validation."""
     scheme, best = question.validation.scheme, next(c for c in built if c.name == reference)
-    if stats.refusal(question.kind, question.validation.count, scheme.groups) is not None:
+    if stats.refusal(question.kind, question.validation.count, scheme.groups, scheme.least) is not None:
         return readings
     return {
         c.name: replace(

@@ -60,7 +60,7 @@ def set_aside_misfits(task: Task, body: Body) -> Task:
             mend=f"use a base with a longer window, shorten them, or set allow_set_aside: {share:g}",
         )
     for split, examples in kept.items():
-        if not examples:
+        if task.split(split) and not examples:
             raise RungError(
                 f"no row of {split} fits the window of {window} tokens",
                 where=task.name,

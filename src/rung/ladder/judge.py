@@ -24,7 +24,7 @@ def read_validation(question: Question, candidate: Candidate) -> ValidationReadi
     score, scheme = candidate.validation, question.validation.scheme
     _check_fits(question, score, question.validation.count, f"rung {candidate.name} on validation")
     low = high = upper = None
-    if stats.refusal(score.kind, len(score), scheme.groups) is None:
+    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is None:
         low, high = stats.interval(score, scheme)
         upper = stats.upper(score, MISSED, scheme)
     value, error = stats.estimate(score, scheme), stats.standard_error(score, scheme)
@@ -36,7 +36,7 @@ def against_floor(question: Question, reading: ValidationReading, score: Score, 
     scheme = question.validation.scheme
     _check_fits(question, floor, question.validation.count, "the floor on validation")
     upper = None
-    if stats.refusal(score.kind, len(score), scheme.groups) is None:
+    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is None:
         upper = stats.paired_upper(score, floor, MISSED, scheme)
     return replace(
         reading,

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from rung import stats
 from rung.errors import RungError
 from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
+from rung.ladder.guarding import GuardTask, guard_tasks
 from rung.ladder.ledger import item_keys
 from rung.ladder.question import Guard, Question, Sample
 from rung.ladder.record import Forecast
-from rung.ladder.rung import Rung
+from rung.ladder.rung import Rung, seeds_of
 from rung.ladder.rungs.table import ladder_of, select
 from rung.ladder.work import Facts, Work
-from rung.metrics import METRICS
+from rung.metrics import METRICS, Metric
 from rung.model.load import Model
 from rung.model.memory import ModelShape
 from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
 from rung.types import Example, SplitName, digest
 
-RECIPE = 1
+RECIPE = 2
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
 
@@ -60,7 +60,7 @@ class Plan:
 
     task: Task
     body: Body
-    guards: tuple[tuple[str, Task, float], ...]
+    guards: tuple[GuardTask, ...]
     question: Question
     rungs: tuple[PlannedRung, ...]
     facts: Facts
@@ -75,7 +75,7 @@ class Plan:
         return {
             "task": self.task.digest,
             "splits": dict(self.task.split_digests),
-            "guards": [guard.split_digests["test"] for _, guard, _ in self.guards],
+            "guards": [dict(guard.split_digests) for _, guard, _ in self.guards],
             "base": self.body.model.digest,
             "dtype": self.body.model.dtype,
             "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
@@ -104,7 +104,7 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     body = Body(model)
     task, leaks = _without_leaks(task, choice)
     task = set_aside_misfits(task, body)
-    guards = tuple(_guard_task(guard.path, guard.margin, body) for guard in task.guards)
+    guards = guard_tasks(task, body)
     facts, found = _facts(task, body)
     rungs = ladder_of(task.rungs, model.kind)
     ordered = sorted(rungs, key=lambda rung: (rung.label != "floor", rung.work(facts).cost(task.budget)))
@@ -137,13 +137,6 @@ def place_of(task: Task, split: str, row: str) -> str:
     return str(next((one.meta.get("row", row) for one in task.split(split) if one.id == row), row))
 
 
-def _guard_task(path: Path, margin: float, body: Body) -> tuple[str, Task, float]:
-    task = Task.load(path)
-    if body.model.kind == "encoder" and task.kind != "classify":
-        raise RungError(f"an encoder cannot {task.kind}", where=f"guard {task.name}", mend="guard with a classify task")
-    return task.name, set_aside_misfits(task, body), margin
-
-
 def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
     found = lengths(task, body)
     shot = found.prompt - found.shared + found.target + 4
@@ -164,6 +157,8 @@ def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
 def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, rates: Rates) -> PlannedRung:
     work = rung.work(facts)
     expected = forecast(rung, work, body, task, found, rates)
+    if expected.seconds is not None:
+        expected = replace(expected, seconds=expected.seconds * seeds_of(rung))
     skipped = rung.why_not(body, task)
     limit = task.budget.memory
     if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
@@ -185,7 +180,7 @@ def _within_budget(planned: Sequence[PlannedRung], task: Task) -> list[PlannedRu
     return kept
 
 
-def _question(task: Task, guards: Sequence[tuple[str, Task, float]]) -> Question:
+def _question(task: Task, guards: Sequence[GuardTask]) -> Question:
     metric = METRICS[task.metric]
     return Question(
         metric=metric.name,
@@ -215,10 +210,15 @@ def sample_of(task: Task, split: SplitName, scope: str = "") -> Sample:
 
 def scheme_of(task: Task, rows: Sequence[Example]) -> stats.Scheme:
     """How the rows were drawn and how their metric's sums become its value."""
-    metric = METRICS[task.metric]
     groups = tuple(str(row.meta.get("group", "")) for row in rows)
-    grouped = groups if any(groups) else None
-    return stats.Scheme(grouped, metric.value if metric.kind == "corpus" else None, seed=0)
+    return scheme_by(METRICS[task.metric], groups if any(groups) else None)
+
+
+def scheme_by(metric: Metric, groups: tuple[str, ...] | None) -> stats.Scheme:
+    """The same for any metric, of rows in these groups."""
+    if metric.kind != "corpus":
+        return stats.Scheme(groups)
+    return stats.Scheme(groups, metric.value, least=stats.RATIO_ITEMS if metric.ratio else stats.CORPUS_ITEMS)
 
 
 def _sample(task: Task, body: Body) -> str:

@@ -96,7 +96,7 @@ class Question:
 
 
 def _check_carries(kind: ScoreKind, sample: Sample, where: str) -> None:
-    reason = stats.refusal(kind, sample.count, sample.scheme.groups)
+    reason = stats.refusal(kind, sample.count, sample.scheme.groups, sample.scheme.least)
     if reason:
         raise RungError(reason, where=where, mend="add examples")
     if not sample.keys:
@@ -144,6 +144,15 @@ class GuardScores:
     artefact: Score
     base: Score
 
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON-ready; every number comes back bit for bit."""
+        return [_score_to_json(self.artefact), _score_to_json(self.base)]
+
+    @classmethod
+    def from_json(cls, value: Any) -> GuardScores:
+        """The inverse of `to_json`."""
+        return cls(_score_from_json(value[0]), _score_from_json(value[1]))
+
 
 @dataclass(frozen=True)
 class LookResult:
@@ -159,19 +168,13 @@ class LookResult:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; every number comes back bit for bit."""
-        guards = {
-            name: None if pair is None else [_score_to_json(pair.artefact), _score_to_json(pair.base)]
-            for name, pair in self.guards.items()
-        }
+        guards = {name: None if pair is None else pair.to_json() for name, pair in self.guards.items()}
         return {"score": _score_to_json(self.score), "errors": self.errors, "guards": guards}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LookResult:
         """The inverse of `to_json`."""
-        guards = {
-            name: None if pair is None else GuardScores(_score_from_json(pair[0]), _score_from_json(pair[1]))
-            for name, pair in value["guards"].items()
-        }
+        guards = {name: None if pair is None else GuardScores.from_json(pair) for name, pair in value["guards"].items()}
         return cls(_score_from_json(value["score"]), float(value["errors"]), guards)
 
 

@@ -68,6 +68,21 @@ class GuardChange:
     kept: bool
 
 
+@dataclass(frozen=True)
+class GuardSeen:
+    """Artefact minus base on a guard's validation rows, with its 95 % interval where the rows can carry one.
+
+    `unchanged` marks a rung that leaves the base's weights as they are: nothing can differ.
+    """
+
+    name: str
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    count: int = 0
+    unchanged: bool = False
+
+
 # -- one rung ----------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +147,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Again:
+    """What trainings with other seeds say, on validation, of one more.
+
+    `mean` is their average score, `seeds` the standard deviation that seeds make, `items` the standard error that the
+    choice of rows makes, `lower` the bound that one more training's true score reaches (95 % sure).
+    """
+
+    mean: float
+    seeds: float
+    items: float
+    lower: float
+
+
+@dataclass(frozen=True)
 class ConfusionRecord:
     """Counts of (target, answer) by place in `labels`; the place after the last stands for answers that are no label.
 
@@ -172,7 +201,8 @@ class RungMeasured:
 class RungEntry:
     """Everything about one rung. `floor` marks a row that is no rung but the least worth beating (the most frequent
     label, an echo): it is never recommended. `state` is empty until the climb is decided. `errors` counts validation
-    calls that returned nothing; `seed_values` are the validation scores of further training seeds."""
+    calls that returned nothing; `guards_seen` are guards on validation rows, `guards` on test rows; `seed_values` are the validation scores of all trainings where there were
+    several, `again` what they say where they are enough."""
 
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -185,12 +215,14 @@ class RungEntry:
     also: Mapping[str, Reading] = field(default_factory=dict)
     errors: int = 0
     guards: tuple[GuardChange, ...] = ()
+    guards_seen: tuple[GuardSeen, ...] = ()
     cost: Cost | None = None
     forecast: Forecast | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     seed_values: tuple[float, ...] = ()
+    again: Again | None = None
     rows: tuple[Row, ...] = ()
     confusion: ConfusionRecord | None = None
     measured: RungMeasured | None = None
@@ -272,12 +304,14 @@ class BaseRecord:
 
 @dataclass(frozen=True)
 class Item:
-    """One validation item, told once: every rung's rows point here by id. `target` is the first right answer."""
+    """One validation item, told once: every rung's rows point here by id. `target` is the first right answer, `group`
+    whom it belongs with where items come in groups."""
 
     id: str
     prompt: str
     target: str = ""
     references: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class Rung(Protocol):
         ...
 
 
+def seeds_of(rung: Rung) -> int:
+    """How often the rung is trained; 1 for rungs that do not train, or do so alike every time."""
+    return int(getattr(rung, "seeds", 1))
+
+
 def _quiet(name: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 

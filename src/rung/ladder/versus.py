@@ -8,9 +8,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 from rung import stats
-from rung.ladder.question import Candidate
+from rung.types import Score
+
+
+class Scored(Protocol):
+    """Whatever has a name and a score on validation: a rung of a climb, one side of a comparison."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def validation(self) -> Score:
+        """Its score."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,8 +43,8 @@ class Versus:
     method: str
 
 
-def versus(candidates: Sequence[Candidate], scheme: stats.Scheme = stats.ITEMS) -> tuple[Versus, ...]:
-    """Compares all pairs of rungs in the order given. Fewer than two rungs: nothing to compare."""
+def versus(candidates: Sequence[Scored], scheme: stats.Scheme = stats.ITEMS) -> tuple[Versus, ...]:
+    """Compares all pairs in the order given. Fewer than two: nothing to compare."""
     pairs = list(combinations(candidates, 2))
     found = [stats.compare(first.validation, second.validation, scheme) for first, second in pairs]
     adjusted = stats.holm([comparison.p for comparison in found])

@@ -12,10 +12,13 @@ from rung import stats
 from rung.ladder.figures import Figures, about, plain, sure
 from rung.ladder.judge import clears_floor
 from rung.ladder.ledger import look_level
-from rung.ladder.question import Question
+from rung.ladder.question import Guard, Question
 from rung.ladder.verdict import Decision, Gap, GuardReading, LookReading, Verdict
 
 POWER = 0.8
+CHANGED = 0.1
+"""The share of a guard's answers that an adaptation plausibly changes, where nothing is measured yet: as many to the
+better as to the worse. A graded answer that changes is taken to move by half of the scale."""
 
 
 # -- the sentence ------------------------------------------------------------------------------------------------------
@@ -144,14 +147,28 @@ def foresee(question: Question, number: int = 1, scatter: stats.Spread | None = 
     terms = f"look {number}, {sure(level)}, {plain(100 * POWER, 0)} % power"
     show = _goal_foreseen if question.goal is not None else _margin_foreseen
     lines = [f"{show(question, level, scatter)} ({terms})"]
-    for name, guard in question.guards.items():
-        needed = stats.items_for_no_change(guard.margin, level, guard.kind, guard.span)
-        if guard.sample.scheme.groups is None and guard.sample.count < needed:
-            lines.append(
-                f"guard {name}: {guard.sample.count:,} items cannot show even an unchanged model to stay within the "
-                f"margin; {about(needed)} can"
-            )
+    lines += [f"guard {name}: {_guard_foreseen(guard, level)} ({terms})" for name, guard in question.guards.items()]
     return tuple(lines)
+
+
+def _guard_foreseen(guard: Guard, level: float) -> str:
+    """What a guard's items can show of a model that is as good as the base, and how many a plausible change takes."""
+    figures, size, scheme = Figures(guard.kind, guard.span), stats.group_size(guard.sample.scheme), guard.sample.scheme
+    kind = guard.kind if scheme.groups is None else "graded"
+    count, units = guard.sample.count, max(1, math.floor(guard.sample.count / size))
+    scatter = CHANGED if kind == "binary" else math.sqrt(CHANGED) * guard.span / (1 if guard.kind == "binary" else 2)
+    needed = stats.guard_items(guard.margin, level, scatter, POWER, kind, guard.span, scheme.least)
+    takes = f"where {100 * CHANGED:g} % of the answers change it takes {about(math.ceil(needed * size))}"
+    margin = figures.points(guard.margin)
+    if units < stats.items_for_no_change(guard.margin, level, kind, guard.span, scheme.least):
+        return f"{count:,} items cannot show even a model that answers alike to stay within {margin}; {takes}"
+    most = stats.bearable_scatter(units, guard.margin, level, POWER, kind, guard.span)
+    told = (
+        f"{100 * most * most:.0f} % of the answers change"
+        if kind == "binary"
+        else f"changes scatter by {plain(most, 3)}"
+    )
+    return f"{count:,} items show a model as good as the base to stay within {margin} if at most {told}; {takes}"
 
 
 def _goal_foreseen(question: Question, level: float, scatter: stats.Spread | None) -> str:

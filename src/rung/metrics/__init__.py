@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 
-def _by_class(name: str, about: str, value: Evaluate, worst: float = 0.0) -> Metric:
+def _by_class(name: str, about: str, value: Evaluate, worst: float = 0.0, ratio: bool = False) -> Metric:
     """A metric of the table of classes."""
-    return Metric(name, "corpus", about, confusion.class_statistics, value, worst)
+    return Metric(name, "corpus", about, confusion.class_statistics, value, worst, ratio=ratio)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -45,11 +45,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             "macro_precision", "of each class, how much of what was said is right", confusion.macro_precision
         ),
         "macro_recall": _by_class("macro_recall", "of each class, how much was found", confusion.macro_recall),
-        "micro_f1": _by_class("micro_f1", "F1 of all classes together", confusion.micro_f1),
+        "micro_f1": _by_class("micro_f1", "F1 of all classes together", confusion.micro_f1, ratio=True),
         "micro_precision": _by_class(
-            "micro_precision", "of the answers that are a label, how many are right", confusion.micro_precision
+            "micro_precision", "of the answers that are a label, how many are right", confusion.micro_precision, ratio=True
         ),
-        "micro_recall": _by_class("micro_recall", "of all rows, how many are right", confusion.micro_recall),
+        "micro_recall": _by_class("micro_recall", "of all rows, how many are right", confusion.micro_recall, ratio=True),
         "balanced_accuracy": _by_class(
             "balanced_accuracy", "of each class that is a target, how much was found", confusion.balanced_accuracy
         ),
@@ -89,7 +89,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
         "one_minus_ter": Metric(
             "one_minus_ter", "corpus", "1 - TER (sacrebleu's / 100), at least 0", translation.ter_statistics,
-            translation.kept_of_ter,
+            translation.kept_of_ter, ratio=True,
         ),
     }
 )  # fmt: skip

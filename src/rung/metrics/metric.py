@@ -31,7 +31,7 @@ class Metric:
 
     `kind` is `binary` or `graded` (the value is the mean over rows) or `corpus` (the value is a function of the column
     sums). `about` tells a reader in one line what is counted. `tabulate` and `evaluate` do the work of `statistics`
-    and `value`.
+    and `value`. `ratio` marks corpus scores that are one sum over another (edits by words): fewer rows bound them.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Metric:
     evaluate: Evaluate
     worst: float = 0.0
     best: float = 1.0
+    ratio: bool = False
 
     @property
     def higher_is_better(self) -> bool:

@@ -24,7 +24,8 @@ class Body:
     @cached_property
     def engine(self) -> Engine:
         """The engine of the base's own weights."""
-        return Engine(self.model)
+        # Nothing is kept between calls: a climb that goes on must give the digits of one that never stopped.
+        return Engine(self.model, kept_bytes=0)
 
     @cached_property
     def layout(self) -> Layout:

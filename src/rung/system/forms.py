@@ -20,6 +20,7 @@ from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
 from rung.system.floor import Constant, Echo, Lead, Position
 from rung.system.prompted import Prompted
+from rung.system.remote import Remote
 from rung.system.shots import FixedShots, NearestShots
 from rung.types import Message, System
 
@@ -168,6 +169,11 @@ def _read_similar(settings: Mapping[str, Any], folder: Path, body: Body) -> Simi
     return Similar(body.embedder, tuple(settings["labels"]), tuple(settings["descriptions"]))
 
 
+def _write_remote(system: Remote, _: Path) -> dict[str, Any]:
+    """Where the model is and the name of the variable that holds the key; never the key."""
+    return {part: getattr(system, part) for part in ("url", "model", "instruction", "key_variable", "timeout_s")}
+
+
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "prompted": Form("prompted", Prompted, _write_prompted, _read_prompted),
@@ -178,6 +184,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "constant": Form("constant", Constant, lambda s, _: {"text": s.text}, lambda v, _, __: Constant(v["text"])),
         "position": Form("position", Position, lambda s, _: {"place": s.place}, lambda v, _, __: Position(v["place"])),
         "lead": Form("lead", Lead, lambda s, _: {"sentences": s.sentences}, lambda v, _, __: Lead(v["sentences"])),
+        "remote": Form("remote", Remote, _write_remote, lambda v, _, __: Remote(**v)),
         "echo": Form("echo", Echo, lambda s, _: {}, lambda v, _, __: Echo()),
     }
 )

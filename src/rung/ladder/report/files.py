@@ -43,14 +43,14 @@ def rows_csv(report: Report) -> str:
             told = [rung.name, row.id, item.prompt if item else "", item.target if item else "", row.answer]
             counted = [row.score, row.prompt_tokens, row.completion_tokens]
             latency = f"{latencies[place]:.6f}" if len(latencies) == len(rung.rows) else None
-            table.writerow([_cell(value) for value in (*told, *counted, row.error, latency)])
+            table.writerow([cell(value) for value in (*told, *counted, row.error, latency)])
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A value that no spreadsheet runs as a formula. NUL and lone surrogates, which no reader takes, become U+FFFD.
 
-    >>> _cell("=1+1"), _cell("-5.0"), _cell("- no"), _cell(None), _cell(3)
+    >>> cell("=1+1"), cell("-5.0"), cell("- no"), cell(None), cell(3)
     ("'=1+1", '-5.0', "'- no", '', 3)
     """
     if not isinstance(value, str):

@@ -67,8 +67,9 @@ def gather(view: View) -> list[Answers]:
     ]
 
 
-def rows_section(view: View) -> Html | None:
-    """Where rungs disagree, then the rows where even the best of them did badly."""
+def rows_section(view: View, whose: str = "rungs", way: str = "from cheap to dear") -> Html | None:
+    """Where rungs disagree, then the rows where even the best of them did badly; `whose` answers they are, and in which
+    way their marks stand."""
     every = gather(view)
     if not every:
         return None
@@ -83,16 +84,16 @@ def rows_section(view: View) -> Html | None:
     bad.sort(key=lambda one: (max(one.scores), one.mean, order[id(one)]))
     parts: list[Part] = []
     if several:
-        parts += [_heading("Where rungs disagree", len(several), min(DISAGREEING, len(several)), len(every))]
+        parts += [_heading(f"Where {whose} disagree", len(several), min(DISAGREEING, len(several)), len(every))]
         parts += [_list(view, several[:DISAGREEING])]
     if bad:
         parts += [_heading("Where none does well", len(bad), min(HARDEST, len(bad)), len(every))]
         parts += [_list(view, bad[:HARDEST])]
     if not parts:
         parts.append(
-            card(tag("p", f"All rungs answered all {q.count(len(every))} rows alike, and well.", class_="soft"))
+            card(tag("p", f"All {whose} answered all {q.count(len(every))} rows alike, and well.", class_="soft"))
         )
-    lead = "Rows of the validation split only; the marks stand for the rungs from cheap to dear. Open a row to read the answers."
+    lead = f"Rows of the validation split only; the marks stand for the {whose} {way}. Open a row to read the answers."
     return section("rows", "Answers", *parts, lead=lead)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rung.ladder.record import RungEntry, Versus
+from rung.ladder.record import GuardChange, GuardSeen, RungEntry, Versus
+from rung.ladder.report.text import seed_lines
 from rung.ladder.report.view import STATES, View, settings, state
 from rung.metrics import METRICS
 from rung.page import quantities as q
@@ -79,14 +80,11 @@ def _validation(view: View, rung: RungEntry) -> Part:
     value, interval = view.scores.value(seen.value), view.scores.interval(seen.low, seen.high)
     drawn = strip(seen.value, seen.low, seen.high, _scale(view), f"{value}, {interval}", view.report.task.goal)
     lost = f"{q.count(rung.errors)} call{'' if rung.errors == 1 else 's'} returned nothing" if rung.errors else ""
-    spread = ""
-    if rung.seed_values:
-        low, high = min(rung.seed_values), max(rung.seed_values)
-        spread = f"{len(rung.seed_values)} seeds: {view.scores.interval(low, high)}"
     return join(
         tag("span", value, class_="nowrap"),
         tag("div", drawn, class_="floor" if rung.floor else STATES.get(rung.state, "data")),
-        [tag("small", note, class_="nowrap") for note in (interval if interval != q.NOTHING else "", spread) if note],
+        tag("small", interval, class_="nowrap") if interval != q.NOTHING else None,
+        [tag("small", line) for line in seed_lines(view, rung)],
         tag("small", lost, class_="misses") if lost else None,
     )
 
@@ -132,15 +130,27 @@ def _request(view: View, rung: RungEntry) -> Part:
 
 
 def _guards(view: View, rung: RungEntry) -> Part:
-    if not rung.guards:
+    if not (rung.guards or rung.guards_seen):
         return tag("span", q.NOTHING, class_="faint")
-    told = []
-    for guard in rung.guards:
-        colour = "meets" if guard.kept else "misses"
-        change = tag("span", q.signed(guard.difference, 3), class_=colour)
-        bound = f"≥ {q.fixed(guard.lower, 3)}, {'kept' if guard.kept else 'not kept'}"
-        told.append(tag("div", change, tag("small", guard.name, class_="said"), tag("small", bound)))
-    return join(told)
+    tested = {guard.name: guard for guard in rung.guards}
+    seen = {guard.name: guard for guard in rung.guards_seen}
+    return join([_guard(seen.get(name), tested.get(name), name) for name in dict.fromkeys([*seen, *tested])])
+
+
+def _guard(seen: GuardSeen | None, tested: GuardChange | None, name: str) -> Html:
+    """One guard: its change on validation rows with the interval, and what the look said of its test rows."""
+    parts: list[Part] = [tag("small", name, class_="said")]
+    if seen is not None and seen.unchanged:
+        parts.append(tag("small", "the base's own weights"))
+    elif seen is not None:
+        parts.insert(0, tag("span", q.signed(seen.difference, 3)))
+        if seen.low is not None and seen.high is not None:
+            parts.append(tag("small", f"{q.signed(seen.low, 3)} to {q.signed(seen.high, 3)}"))
+    if tested is not None and not (seen is not None and seen.unchanged):
+        colour = "meets" if tested.kept else "misses"
+        change = f"test {q.signed(tested.difference, 3)}, ≥ {q.signed(tested.lower, 3)}"
+        parts.append(tag("small", f"{change}, {'kept' if tested.kept else 'not kept'}", class_=colour))
+    return tag("div", parts)
 
 
 def _also(view: View) -> Html | None:
@@ -190,7 +200,7 @@ COLUMNS = (
         _request, lambda rung: rung.cost is not None and rung.cost.prompt_tokens is not None,
     ),
     Column(
-        "Guards", "How each guard's score changes from base to artefact, and the lower bound of that change.",
-        _guards, lambda rung: bool(rung.guards),
+        "Guards", "How each guard's score changes from base to artefact: on validation rows, with its 95 % interval; once tested, on test rows, with the lower bound that decides.",
+        _guards, lambda rung: bool(rung.guards or rung.guards_seen),
     ),
 )  # fmt: skip

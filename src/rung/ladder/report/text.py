@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rung.ladder.record import Report, RungEntry
+from rung.ladder.record import GuardSeen, Report, RungEntry
 from rung.ladder.report.view import View
 from rung.page import quantities as q
 from rung.page.markup import Html, tag
@@ -12,7 +12,7 @@ from rung.page.markup import Html, tag
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEAD = ("rung", "state", "score", "95 %", "vs below", "test", "adapting", "peak", "tokens", "answer")
+HEAD = ("rung", "state", "score", "95 %", "vs below", "test", "guards", "adapting", "peak", "tokens", "answer")
 COLOURS = {
     "meets": "green",
     "misses": "red",
@@ -39,11 +39,38 @@ def cells(view: View, rung: RungEntry) -> tuple[str, ...]:
         view.scores.interval(seen.low, seen.high) if seen and seen.low is not None else "",
         view.scores.gap(versus.difference) if versus else "",
         f"{view.scores.value(test.value)} (≥ {view.scores.value(test.lower)})" if test else "",
+        ", ".join(_guard(seen) for seen in rung.guards_seen),
         q.seconds(measured.train_seconds) if measured and measured.train_seconds is not None else "",
         q.memory(measured.peak_memory) if measured and measured.peak_memory is not None else "",
         tokens,
         q.seconds(measured.latency_s) if measured and measured.latency_s is not None else "",
     )
+
+
+def seed_lines(view: View, rung: RungEntry) -> list[str]:
+    """How much the training seed matters: the spread, and from 5 seeds on the variance of seeds and of rows apart."""
+    if not rung.seed_values:
+        return []
+    low, high = min(rung.seed_values), max(rung.seed_values)
+    told = [f"{len(rung.seed_values)} seeds: {view.scores.interval(low, high)}"]
+    if rung.again is not None:
+        again, unit = rung.again, " points" if view.scores.percent else ""
+        seeds, items = (view.scores.gap(value).lstrip("+") for value in (again.seeds, again.items))
+        mean = view.scores.value(again.mean)
+        told.append(f"mean {mean}; seeds scatter by {seeds}, the choice of rows by {items}{unit}")
+        told.append(f"one more training: at least {view.scores.value(again.lower)} (95 % sure)")
+    return told
+
+
+def _guard(seen: GuardSeen) -> str:
+    if seen.unchanged:
+        return f"{seen.name} ±0"
+    interval = (
+        f" ({q.signed(seen.low, 3)} to {q.signed(seen.high, 3)})"
+        if seen.low is not None and seen.high is not None
+        else ""
+    )
+    return f"{seen.name} {q.signed(seen.difference, 3)}{interval}"
 
 
 def terminal_table(report: Report) -> Table:
@@ -75,6 +102,7 @@ def lines(report: Report) -> list[str]:
         ]
         state = "floor" if rung.floor else rung.state or "built"
         told.append(f"{rung.name}: {state}" + (f"; {', '.join(words)}" if words else "") + _why(rung))
+        told += [f"{rung.name}: {line}" for line in seed_lines(view, rung)]
     told.append(str(report.decision.get("sentence", "")))
     told += [f"advice: {line}" for line in report.decision.get("advice", ())]
     return [line for line in told if line]

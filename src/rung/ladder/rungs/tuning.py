@@ -1,7 +1,8 @@
 """The rungs that train: soft prompts, LoRA, all weights. Objectives and loops are the `train` room's.
 
 Each trains on the prompts that it will answer (the best zero-shot wording), keeps the checkpoint with the best task
-score on validation, and saves what moved in standard Hugging Face form. Encoders go their own way in `encoding`.
+score on validation, and saves what moved in standard Hugging Face form. Encoders go their own way in `encoding`. With
+`seeds` above 1 the climb trains so many times, only to tell how much the seed matters: the first training is the rung.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from rung.train.settings import FitResult, TrainExample, TrainSettings
 from rung.train.trainer import low_precision
 from rung.types import System
 
+SEEDS = 20
+"""Most trainings of one rung."""
+
 
 @dataclass(frozen=True)
 class SoftPrompt:
@@ -43,9 +47,10 @@ class SoftPrompt:
     learning_rate: float = 0.03
     epochs: int | None = None
     batch_size: int = 16
+    seeds: int = 1
 
     def __post_init__(self) -> None:
-        _within(self.name, tokens=(self.tokens, 20, 100))
+        _within(self.name, tokens=(self.tokens, 20, 100), seeds=(self.seeds, 1, SEEDS))
         _positive(
             self.name,
             learning_rate=self.learning_rate,
@@ -107,8 +112,10 @@ class Lora:
     epochs: int | None = None
     batch_size: int = 16
     dropout: float = 0.0
+    seeds: int = 1
 
     def __post_init__(self) -> None:
+        _within(self.name, seeds=(self.seeds, 1, SEEDS))
         for rank in _many(self.rank):
             _within(self.name, rank=(rank, 4, 32))
         _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
@@ -169,8 +176,10 @@ class Full:
     epochs: int | None = None
     batch_size: int = 16
     weight_decay: float = 0.01
+    seeds: int = 1
 
     def __post_init__(self) -> None:
+        _within(self.name, seeds=(self.seeds, 1, SEEDS))
         _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         for rate in _many(() if self.learning_rate is None else self.learning_rate):
             _positive(self.name, learning_rate=rate)
