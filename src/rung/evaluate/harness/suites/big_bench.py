@@ -86,12 +86,12 @@ def _examples(head: Mapping[str, Any], file: Path) -> list[Row]:
         raise RungError("holds no examples", where=str(file), mend="name a task.json of BIG-bench's JSON form")
     before, behind = _text(head, "example_input_prefix", "\nQ: "), _text(head, "example_output_prefix", "\nA: ")
     listed = _text(head, "choice_prefix", "\n  choice: ") if head.get("append_choices_to_input", True) else None
-    rows = []
+    rows: list[Row] = []
     for number, example in enumerate(given, 1):
         where = f"{file}, example {number}"
         if not isinstance(example, Mapping) or "input" not in example or not {"target", "target_scores"} & set(example):
             raise RungError("is no input with a target", where=where, mend="mend the task.json")
-        text, row = f"{before}{example['input']}", {}
+        text, row = f"{before}{example['input']}", dict[str, Any]()
         if grades := example.get("target_scores"):
             if not all(isinstance(grade, int | float) for grade in grades.values()):
                 raise RungError("has grades that are no numbers", where=where, mend="mend target_scores")

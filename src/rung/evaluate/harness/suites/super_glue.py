@@ -63,7 +63,7 @@ def _record(line: Given) -> list[Row]:
     first, *highlights = passage["text"].strip().split("\n@highlight\n")
     text = f"{first}\n\n" + "".join(f"  - {highlight}.\n" for highlight in highlights)
     entities = sorted({passage["text"][span["start"] : span["end"] + 1] for span in passage["entities"]})
-    rows = []
+    rows: list[Row] = []
     for query in line["qas"]:
         answers = sorted({answer["text"] for answer in query["answers"]})
         right = Example("", (), answers[0], tuple(answers[1:]))

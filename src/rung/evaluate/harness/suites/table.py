@@ -40,5 +40,5 @@ def build(name: str, folder: Path) -> tuple[Suite, Iterator[Prepared]]:
     for suite in SUITES.values():
         if name.startswith(f"{suite.name}_"):
             return suite, suite.build(folder, name.removeprefix(f"{suite.name}_"))
-    mend = f"{nearest(name, SUITES)}; task files end in .yaml"
+    mend = f"task files end in .yaml; {nearest(name, SUITES)}"
     raise RungError(f"no suite {name!r}", where="benchmark", mend=mend)
