@@ -33,8 +33,9 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 import bases
+from rung.evaluate.harness.reading import read_task
 from rung.evaluate.harness.run import HarnessRun
-from rung.evaluate.harness.spec import HarnessTask, read_task
+from rung.evaluate.harness.spec import HarnessTask
 from rung.generate.engine import Engine
 from rung.ladder.assemble import hardware
 from rung.model.load import Model

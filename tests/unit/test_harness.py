@@ -12,13 +12,15 @@ import yaml
 
 from rung.errors import RungError
 from rung.evaluate.harness import scores
-from rung.evaluate.harness.bench import Ask, bench
+from rung.evaluate.harness.bench import Line, bench
 from rung.evaluate.harness.encoder import Encoder
 from rung.evaluate.harness.filters import filtered
+from rung.evaluate.harness.reading import HarnessGroup, read_task
 from rung.evaluate.harness.run import HarnessRun
-from rung.evaluate.harness.sandbox import passes
-from rung.evaluate.harness.spec import HarnessGroup, HarnessTask, Metric, read_task
-from rung.evaluate.harness.suites import SUITES
+from rung.evaluate.harness.sandbox import all_passes, passes
+from rung.evaluate.harness.spec import HarnessTask, Metric
+from rung.evaluate.harness.suites.table import SUITES
+from rung.evaluate.harness.wanted import Ask, wanted
 from rung.generate.engine import Engine
 from rung.generate.forest import Likelihood
 from rung.model.load import Model
@@ -153,13 +155,13 @@ def test_filters(answers: list[str], steps: list[dict[str, Any]], expected: str)
 
 def test_mass_is_the_share_of_the_right_choices() -> None:
     found = [Likelihood(total, False) for total in (-1.0, -2.0, -1.0)]
-    values = scores.of_choices([Metric("mass")], found, ["a", "b", "c"], [0, 1])
+    values = scores.of_choices([Metric("mass")], found, ["a", "b", "c"], [0, 1], {})
     e = [2.718281828**-1, 2.718281828**-2]
     assert values["mass"] == pytest.approx((e[0] + e[1]) / (2 * e[0] + e[1]), abs=1e-6)
 
 
 def test_programs_run_apart_and_within_limits(tmp_path: Path) -> None:
-    assert passes("assert 1 + 1 == 2")
+    assert all_passes(["assert 1 + 1 == 2", "import sys; sys.exit(0)"]) == [True, False]  # leaving early is no pass
     assert not passes("assert 1 + 1 == 3")
     assert not passes("x = bytearray(4 << 30)")
     assert not passes("import sys; sys.exit(1)")
@@ -190,59 +192,134 @@ def small_data(folder: Path) -> None:
         json.dumps({"examples": [{"input": "1+1", "target": "2"}, {"input": "1+2", "target": ["3", "three"]}]})
     )
     (folder / "bbh").mkdir()
-    (folder / "bbh/logic.json").write_text(
+    (folder / "bbh/navigate.json").write_text(
         json.dumps({"examples": [{"input": f"q {n}", "target": "A"} for n in range(5)]})
     )
     lines(folder / "blimp/agreement.jsonl", [{"sentence_good": "one two", "sentence_bad": "two one"}] * 2)
     lines(folder / "super_glue/BoolQ/val.jsonl", [{"passage": "north", "question": "is it", "label": True}] * 2)
     lines(
         folder / "super_glue/WSC/val.jsonl",
-        [{"text": "he left", "target": {"span1_text": "Al", "span2_text": "he"}, "label": False}] * 2,
+        [{"text": "he left", "target": {"span1_text": "Al", "span2_text": "he", "span2_index": 0}, "label": False}] * 2,
     )
     lines(
         folder / "super_glue/COPA/val.jsonl",
         [{"premise": "It broke.", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}] * 2,
     )
+    answers = [{"text": "red", "label": 1}, {"text": "blue", "label": 0}, {"text": "one", "label": 0}]
+    passage = {"text": "north", "questions": [{"question": "which?", "answers": answers}]}
+    lines(folder / "super_glue/MultiRC/val.jsonl", [{"passage": passage}])
+    spans = [{"start": 0, "end": 3}, {"start": 9, "end": 11}]
+    record = {"passage": {"text": "Alba met Ben\n@highlight\nthey met", "entities": spans},
+              "qas": [{"query": "@placeholder saw it.", "answers": [{"text": "Ben"}]}]}  # fmt: skip
+    lines(folder / "super_glue/ReCoRD/val.jsonl", [record])
     (folder / "glue/RTE").mkdir(parents=True)
     (folder / "glue/RTE/dev.tsv").write_text(
         'index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\tc\t"d\tnot_entailment\n'
     )
 
 
+def run_suites(folder: Path, model: Model, *names: str, out: str = "out", **asked: Any) -> tuple[list[Line], list[str]]:
+    """The scores, and the tasks that ran."""
+    told: list[str] = []
+    ask = Ask(names, folder, **asked)
+    found = bench(ask, lambda: Engine(model), {"name": model.name}, folder / out, lambda task, *_: told.append(task))
+    return found, told
+
+
+def kept(folder: Path, task: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / f"out/rows/{task}/rows.jsonl").read_text().splitlines()]
+
+
+SMALL = ("bigbench", "bbh_navigate", "blimp", *(f"super_glue_{one}" for one in ("boolq", "wsc", "copa", "multirc", "record")),
+         "glue_rte")  # fmt: skip
+
+
 def test_suites_read_the_files_forms_and_go_on_where_they_stopped(base: Base, tmp_path: Path) -> None:
     small_data(tmp_path)
     model = Model.load(str(base("llama-plain")))
-    names = ("bigbench", "bbh", "blimp", "super_glue", "glue")
-    told: list[str] = []
-    identity = {"name": model.name}
+    found, told = run_suites(tmp_path, model, *SMALL)
+    by_task = {(line.task, line.metric): line for line in found}
+    tasks = {"bigbench_colours", "bigbench_sums", "blimp_agreement", *SMALL} - {"bigbench", "blimp"}
+    assert {task for task, _ in by_task} == tasks and {*told} == tasks
+    assert all(line.total.value is not None and 0 <= line.total.value <= 1 for line in found)
+    rows = kept(tmp_path, "glue_rte")
+    assert len(rows) == 2 and "True or False?" in rows[1]["prompt"][0]
+    assert by_task["super_glue_multirc", "acc"].items == 3  # an item an answer
+    assert kept(tmp_path, "super_glue_record")[0]["choices"] == ["  - Alba saw it.", "  - Ben saw it."]
+    assert run_suites(tmp_path, model, *SMALL) == (found, [])  # nothing is scored twice
 
-    def run(out: str) -> list[dict[str, Any]]:
-        return bench(
-            Ask(names, tmp_path), lambda: Engine(model), identity, tmp_path / out, lambda task, *_: told.append(task)
-        )
 
-    found = run("out")
-    by_task = {(line["task"], line["metric"]): line for line in found}
-    assert {task for task, _ in by_task} >= {
-        "bigbench_colours", "bigbench_sums", "bbh_logic", "blimp_agreement", "super_glue_boolq", "super_glue_wsc",
-        "super_glue_copa", "glue_rte", "super_glue (3 tasks)",
-    }  # fmt: skip
-    assert all(0 <= line["value"] <= 1 for line in found)
-    rows = (tmp_path / "out/rows/glue_rte/rows.jsonl").read_text().splitlines()
-    assert len(rows) == 2 and "True or False?" in json.loads(rows[1])["prompt"][0]
-    told.clear()
-    assert run("out") == found and told == []  # nothing is scored twice
+def test_a_group_is_the_mean_of_its_tasks(base: Base, tmp_path: Path) -> None:
+    for name, rows in (("one", 2), ("two", 6)):
+        lines(tmp_path / f"blimp/{name}.jsonl", [{"sentence_good": "one two", "sentence_bad": "two"}] * rows)
+    found, _ = run_suites(tmp_path, Model.load(str(base("llama-plain"))), "blimp")
+    one, two, both = found
+    assert (both.task, both.tasks, both.items) == ("blimp", 2, 8)
+    assert both.total.value == pytest.approx(((one.total.value or 0) + (two.total.value or 0)) / 2)
+
+
+def test_averages_of_a_group_file_are_by_size_or_not(base: Base, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    write(tmp_path, {"task": "a_task"}, ROWS[:1])
+    write(tmp_path / "b", {"task": "b_task"}, ROWS * 2)
+    model = Model.load(str(base("llama-plain")))
+    for by_size in (True, False):
+        rule = {"metric": "acc", "weight_by_size": by_size}
+        group = {"group": "both", "task": ["a_task", "b_task"], "aggregate_metric_list": [rule]}
+        (tmp_path / "both.yaml").write_text(yaml.safe_dump(group))
+        found, _ = run_suites(tmp_path, model, str(tmp_path / "both.yaml"), out=f"out-{by_size}")
+        value = {line.task: line.total.value or 0.0 for line in found if line.metric == "acc"}
+        weights = (1 / 5, 4 / 5) if by_size else (0.5, 0.5)
+        assert value["both"] == pytest.approx(weights[0] * value["a_task"] + weights[1] * value["b_task"])
+        assert {line.metric for line in found if line.task == "both"} == {"acc"}
+
+
+def test_no_item_is_shown_its_own_answer(base: Base, tmp_path: Path) -> None:
+    """BIG-bench draws worked examples among the items that are scored."""
+    examples = [{"input": f"what is {n}", "target": f"answer {n}"} for n in range(12)]
+    (tmp_path / "bigbench/count").mkdir(parents=True)
+    (tmp_path / "bigbench/count/task.json").write_text(json.dumps({"examples": examples}))
+    (job,), _ = wanted(Ask(("bigbench",), tmp_path, shots=4))
+    assert job.data is not None
+    run = HarnessRun(job.task, Engine(Model.load(str(base("llama-plain")))), shots=4, data=job.data())
+    for number, row in enumerate(run.rows):
+        (parts,) = run.items.contexts.of(row)
+        assert parts.before.count("answer") == 4 and f"what is {number}\n" not in parts.before
+    assert run.notes == ["worked examples come from the split that is scored, never the item's own row"]
+
+
+def test_a_suite_without_worked_examples_says_so(base: Base, tmp_path: Path) -> None:
+    small_data(tmp_path)
+    with pytest.raises(RungError, match="blimp_agreement: 2 worked examples of 0 rows; ask for fewer"):
+        run_suites(tmp_path, Model.load(str(base("llama-plain"))), "blimp", shots=2)
+
+
+def test_programs_run_only_when_asked_and_are_drawn_for_pass_at_k(base: Base, tmp_path: Path) -> None:
+    head = "def one():\n"
+    rows = [{"prompt": head, "test": "def check(f):\n    assert f() == 1\n", "entry_point": "one"}] * 2
+    lines(tmp_path / "humaneval/HumanEval.jsonl", rows)
+    model = Model.load(str(base("llama-plain")))
+    with pytest.raises(RungError, match="runs the code that the model writes; allow it with --run-code"):
+        run_suites(tmp_path, model, "humaneval")
+    found, _ = run_suites(tmp_path, model, "humaneval", run_code=True, samples=10)
+    assert [line.metric for line in found] == ["pass@1", "pass@10"]
+    assert all(len(row["passed"]) == len(row["answers"]) == 10 for row in kept(tmp_path, "humaneval"))
 
 
 def test_half_of_a_suites_files_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "mmlu/test").mkdir(parents=True)
-    (tmp_path / "mmlu/dev").mkdir(parents=True)
-    for part, subject in (("test", "law"), ("test", "art"), ("dev", "law")):
-        (tmp_path / f"mmlu/{part}/{subject}_{part}.csv").write_text(
-            "question,choice0,choice1,choice2,choice3,answer\na,b,c,d,e,1\n"
-        )
-    with pytest.raises(RungError, match="dev lacks 1 subjects: art"):
-        list(SUITES["mmlu"].build(tmp_path))
-    for name in ("gsm8k", "truthfulqa", "humaneval", "wikitext", "blimp", "glue", "super_glue", "bigbench", "bbh"):
-        with pytest.raises(RungError, match="not there"):
-            list(SUITES[name].build(tmp_path))
+    header = "question,choice0,choice1,choice2,choice3,answer\na,b,c,d,e,1\n"
+    for part in ("dev", "test"):
+        (tmp_path / f"mmlu/{part}").mkdir(parents=True)
+        (tmp_path / f"mmlu/{part}/anatomy_{part}.csv").write_text(header)
+    with pytest.raises(RungError, match=r"56 of its 57 tasks are missing in .*such as mmlu_anatomy"):
+        wanted(Ask(("mmlu",), tmp_path))
+    (job,), groups = wanted(Ask(("mmlu_anatomy",), tmp_path))
+    assert job.task.task == "mmlu_anatomy" and groups == []
+    for name in SUITES:
+        if name != "mmlu":
+            with pytest.raises(RungError, match="not there"):
+                wanted(Ask((name,), tmp_path, run_code=True))
+    with pytest.raises(RungError, match=r"no suite 'mmul'; .*did you mean mmlu"):
+        wanted(Ask(("mmul",), tmp_path))
+    with pytest.raises(RungError, match=r"has no task 'anatomi'; did you mean anatomy"):
+        wanted(Ask(("mmlu_anatomi",), tmp_path))

@@ -11,7 +11,8 @@ import typer
 
 def benchmark(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Suites (see --list) or task files (.yaml).", metavar="NAME…")
+        list[str] | None,
+        typer.Argument(help="Suites (see --list), their tasks, or task files (.yaml).", metavar="NAME…"),
     ] = None,
     base: Annotated[str, typer.Option(help="The base model: a folder, a Hub id, or `tiny`.")] = "tiny",
     data: Annotated[
@@ -23,17 +24,21 @@ def benchmark(
     run_code: Annotated[
         bool, typer.Option("--run-code", help="Let code that the model writes run (HumanEval).")
     ] = False,
+    samples: Annotated[
+        int, typer.Option(min=1, max=1000, help="Programs drawn for each item, for pass@k (HumanEval).")
+    ] = 1,
     listed: Annotated[bool, typer.Option("--list", help="List the suites and the data that each needs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a base on known benchmarks, or on task files of lm-eval, item by item as lm-eval does."""
     from rung.errors import RungError
     from rung.evaluate.harness.report import listing, running, table
+    from rung.evaluate.harness.wanted import Ask
 
     if listed:
         print(listing())
         return
     if not names:
         raise RungError("nothing to score", where="benchmark", mend="name suites (see --list) or task files")
-    lines = running(tuple(names), base, data, limit, shots, out, run_code)
-    print(json.dumps(lines, ensure_ascii=False) if as_json else table(lines))
+    lines = running(Ask(tuple(names), data, limit, shots, samples, run_code), base, out)
+    print(json.dumps([line.to_json() for line in lines], ensure_ascii=False) if as_json else table(lines))

@@ -52,7 +52,7 @@ class Contexts:
         prefix = self._fields.plain(row, self._task.gen_prefix, "gen_prefix")
         if self._several:
             return [Parts(before, question + prefix) for question in self._fields.choices(row)]
-        return [Parts(before, self._asked(str(self._fields.text(row)), prefix, self._task.target_delimiter))]
+        return [Parts(before, _asked(str(self._fields.text(row)), prefix, self._task.target_delimiter))]
 
     def _drawn(self, row: Row) -> list[int]:
         count, places = self._task.num_fewshot, range(len(self._pool))
@@ -81,24 +81,32 @@ class Contexts:
         choices = fields.choices(row, shots.doc_to_choice) if has_choices else None
         question, answer = fields.text(row, shots.doc_to_text), fields.target(row, shots.doc_to_target)
         if self._several and choices is not None:
-            question, choices = choices[int(question)], None
+            question, choices = self._chosen(int(question), choices), None
         said = self._said(answer, choices)
         prefix = fields.plain(row, shots.gen_prefix or task.gen_prefix, "gen_prefix")
-        if said and prefix:
-            said = prefix + said if prefix[-1].isspace() or said[0].isspace() else f"{prefix} {said}"
-        return f"{question}{between}{said}{behind}" if said else self._asked(str(question), prefix, between)
-
-    @staticmethod
-    def _said(answer: Any, choices: list[str] | None) -> str:
-        if choices and isinstance(answer, int):
-            return choices[answer]
-        if isinstance(answer, list):
-            return str(answer[0])
-        return str(answer)
-
-    @staticmethod
-    def _asked(question: str, prefix: str, between: str) -> str:
+        if not said:
+            return _asked(str(question), prefix, between)
         if not prefix:
-            return question
-        joins = bool(question) and not (question[-1].isspace() or prefix[0].isspace())
-        return question + (between if joins else "") + prefix
+            return f"{question}{between}{said}{behind}"
+        return f"{_asked(str(question), prefix, between)}{'' if _touch(prefix, said) else ' '}{said}{behind}"
+
+    def _said(self, answer: Any, choices: list[str] | None) -> str:
+        if choices and isinstance(answer, int):
+            return self._chosen(answer, choices)
+        return str(answer[0] if isinstance(answer, list) else answer)
+
+    def _chosen(self, number: int, choices: list[str]) -> str:
+        if not -len(choices) <= number < len(choices):
+            what = f"a worked example's answer {number} is none of its {len(choices)} choices"
+            raise RungError(what, where=self._task.task, mend="correct the row")
+        return choices[number]
+
+
+def _asked(question: str, prefix: str, between: str) -> str:
+    """A question, and the beginning of its answer where one is given."""
+    return question + (between if prefix and question and not _touch(question, prefix) else "") + prefix
+
+
+def _touch(first: str, second: str) -> bool:
+    """Whether a space stands where two texts meet."""
+    return first[-1].isspace() or second[0].isspace()

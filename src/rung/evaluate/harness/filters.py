@@ -1,6 +1,7 @@
 """What is taken from an answer before it is scored: the filters of lm-eval that need no code of their own.
 
-A filter takes the answers to one prompt and gives as many, or fewer.
+A filter takes the answers to one prompt and gives as many, or fewer. What settings a filter has is read from its
+parameters.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-Answers = Sequence[Any]
+Answers = Sequence[str]
 
 
 def _regex(
@@ -19,11 +20,12 @@ def _regex(
     group_select: int = 0,
     fallback: str = "[invalid]",
 ) -> list[str]:
+    """One match of each answer; where there is none at that place, the fallback."""
     pattern = re.compile(regex_pattern)
 
-    def one(answer: Any) -> str:
-        found = pattern.findall(answer if isinstance(answer, str) else "")
-        if not found:
+    def one(answer: str) -> str:
+        found = pattern.findall(answer)
+        if not -len(found) <= group_select < len(found):
             return fallback
         match = found[group_select]
         if isinstance(match, tuple):
@@ -33,8 +35,10 @@ def _regex(
     return [one(answer) for answer in answers]
 
 
-def _mapped(answers: Answers, mapping_dict: Mapping[Any, Any] | None = None, default_value: Any = None) -> list[Any]:
-    return [(mapping_dict or {}).get(answer, default_value) for answer in answers]
+def _mapped(answers: Answers, mapping_dict: Mapping[Any, Any] | None = None, default_value: Any = None) -> list[str]:
+    """Each answer's value in a table; what is not in it becomes the default, or no text."""
+    found = [(mapping_dict or {}).get(answer, default_value) for answer in answers]
+    return ["" if value is None else str(value) for value in found]
 
 
 FILTERS: Mapping[str, Callable[..., Answers]] = {
@@ -49,7 +53,7 @@ FILTERS: Mapping[str, Callable[..., Answers]] = {
 }
 
 
-def filtered(answers: Answers, steps: Sequence[Mapping[str, Any]]) -> Any:
+def filtered(answers: Answers, steps: Sequence[Mapping[str, Any]]) -> str:
     """What the steps make of the answers to one prompt: the first that is left."""
     for step in steps:
         settings = {key: value for key, value in step.items() if key != "function"}

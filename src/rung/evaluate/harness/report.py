@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from rung.errors import RungError
-from rung.evaluate.harness.bench import Ask, bench
-from rung.evaluate.harness.suites import SUITES
+from rung.evaluate.harness.bench import Line, bench
+from rung.evaluate.harness.suites.table import SUITES
+from rung.evaluate.harness.wanted import Ask
 from rung.generate.engine import Engine
 from rung.model.load import Model
 from rung.model.threads import set_threads
 
+HEAD = ("task", "score", "value", "± s.e.", "95 % interval", "items", "shots")
 
-def running(
-    names: tuple[str, ...],
-    base: str,
-    data: Path | None,
-    limit: int | None,
-    shots: int | None,
-    out: Path,
-    run_code: bool,
-) -> list[dict[str, Any]]:
+
+def running(ask: Ask, base: str, out: Path) -> list[Line]:
     """Run the benchmarks and give back a line a score."""
     model = Model.load(base)
     if model.kind == "encoder":
         raise RungError("an encoder gives no likelihoods", where=base, mend="name a decoder or an encoder–decoder")
     set_threads()
-    ask = Ask(names, data, limit, shots, run_code)
     identity = {"name": model.name, "digest": model.digest}
     return bench(ask, cache(lambda: Engine(model)), identity, out, _progress)
 
@@ -45,22 +38,36 @@ def listing() -> str:
     return "\n".join(f"{one.name:{width}}  {one.title}; looks in --data for {one.needs}" for one in SUITES.values())
 
 
-def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The scores in columns."""
-    head = ("task", "score", "value", "± s.e.", "95 % interval", "items", "shots")
-    rows = [head]
-    for line in lines:
-        name = line["metric"] if line["filter"] == "none" else f"{line['metric']}, {line['filter']}"
-        error = "" if line["standard_error"] is None else f"{line['standard_error']:.4f}"
-        interval = "" if line["low"] is None else f"{line['low']:.3f} to {line['high']:.3f}"
-        rows.append(
-            (line["task"], name, f"{line['value']:.4f}", error, interval, f"{line['items']:,}", str(line["shots"]))
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+def table(lines: Sequence[Line]) -> str:
+    """The scores in columns, and below them what a reader should know of them."""
+    rows = [HEAD, *map(_cells, lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     said = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    of_groups = [line for line in lines if "(" not in line["task"]]
-    if errors := sum(line["errors"] for line in of_groups):
-        said.append(f"{errors} items could not be asked and count as wrong; their rows say why")
-    if cut := sum({line["task"]: line["cut"] for line in of_groups}.values()):
-        said.append(f"{cut} contexts were longer than the window and lost their beginning")
-    return "\n".join(said)
+    by_task = {line.task: line for line in lines if line.tasks is None}
+    if errors := sum(line.errors for line in by_task.values()):
+        said.append(f"{errors:,} items could not be asked and count as wrong; their rows say why")
+    if cut := sum(line.cut for line in by_task.values()):
+        said.append(f"{cut:,} contexts were longer than the window and lost their beginning")
+    return "\n".join(said + _notes(list(by_task.values())))
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    total = line.total
+    return (
+        line.task if line.tasks is None else f"{line.task} ({line.tasks} tasks)",
+        line.metric if line.filter == "none" else f"{line.metric}, {line.filter}",
+        "none" if total.value is None else f"{total.value:.4f}",
+        "" if total.error is None else f"{total.error:.4f}",
+        "" if total.low is None else f"{total.low:.3f} to {total.high:.3f}",
+        f"{line.items:,}",
+        "" if line.shots is None else str(line.shots),
+    )
+
+
+def _notes(tasks: Sequence[Line]) -> list[str]:
+    """Each note once, with the tasks that it is about."""
+    found: dict[str, list[str]] = {}
+    for line in tasks:
+        for note in line.notes:
+            found.setdefault(note, []).append(line.task)
+    return [f"{names[0] if len(names) == 1 else f'{len(names)} tasks'}: {note}" for note, names in found.items()]

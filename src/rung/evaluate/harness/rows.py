@@ -24,10 +24,15 @@ def load_rows(task: HarnessTask) -> tuple[list[Row], list[Row]]:
         return rows
 
     items = split(task.split)
-    if not task.num_fewshot or task.shots.samples:
+    if not task.num_fewshot or (task.shots.samples and not task.shots.split):
         return items, list(task.shots.samples)
-    pool = task.shots.split or task.training_split or task.validation_split or task.split
+    pool = pool_split(task)
     return items, items if pool == task.split else split(pool)
+
+
+def pool_split(task: HarnessTask) -> str:
+    """The split that worked examples come from, where they do not stand in the file."""
+    return task.shots.split or task.training_split or task.validation_split or task.split
 
 
 def _dataset(task: HarnessTask) -> Mapping[str, Sequence[Any]]:

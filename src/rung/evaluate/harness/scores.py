@@ -1,8 +1,7 @@
-"""What each item scores, and what the items make together: lm-eval's metrics, one value an item first."""
+"""What each item scores: lm-eval's metrics, one value an item. What the items make together is in `totals`."""
 
 from __future__ import annotations
 
-import math
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -10,33 +9,49 @@ from typing import Any
 
 import numpy as np
 
-from rung.evaluate.harness.sandbox import passes
 from rung.evaluate.harness.spec import Metric
 from rung.generate.forest import Likelihood
+from rung.metrics.surprise import pass_at_k
 
-SEVERAL = ("f1", "mcc", "bleu", "chrf", "ter", "brier_score")  # of all items together
+CLASSES = ("f1", "mcc", "macro_f1")
+"""Scores of the table of right and said classes."""
+NO_CLASS = -1
+"""What an item without an answer is taken to have said, where classes are counted."""
 
 
 def of_choices(
-    metrics: Sequence[Metric], found: Sequence[Likelihood], choices: Sequence[str], gold: int | str | list[Any]
+    metrics: Sequence[Metric],
+    found: Sequence[Likelihood],
+    choices: Sequence[str],
+    golds: Sequence[int],
+    row: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The values of a multiple-choice item. `gold` outside the choices is wrong whatever is said."""
+    """The values of a multiple-choice item; `golds` are the indices of its right choices.
+
+    `acc` by log-likelihood, `acc_norm` and `acc_bytes` by that divided by the choice's characters or UTF-8 bytes,
+    `exact_match` whether greedy decoding gives a right one, `brier_score` the squared distance of the probabilities (all
+    choices together having 1) from the truth, `mass` the probability of the right ones (TruthfulQA's MC2, Lin et al.
+    2022). f1 and mcc get (right, said).
+    """
     totals = np.array([one.total for one in found])
-    letters = (
-        np.array([float(len(choice)) for choice in choices]) if len(choices) == len(found) else np.ones(len(found))
-    )
-    octets = np.array([float(len(choice.encode("utf-8"))) for choice in choices])
-    right = [_index(one, choices) for one in (gold if isinstance(gold, list) else [gold])]
-    picks = {"acc": int(np.argmax(totals)), "acc_norm": int(np.argmax(totals / letters))}
-    picks["acc_bytes"] = int(np.argmax(totals / octets)) if len(octets) == len(found) else picks["acc"]
-    weights = np.exp(totals - totals.max())
-    known: dict[str, Any] = {name: float(pick in right) for name, pick in picks.items()}
-    known["exact_match"] = float(any(0 <= one < len(found) and found[one].greedy for one in right))
-    # TruthfulQA's MC2: the probability of the right choices, all choices together having 1.
-    known["mass"] = float(weights[[one for one in right if 0 <= one < len(found)]].sum() / weights.sum())
-    known["f1"] = known["mcc"] = (right[0], picks["acc"])
-    known["brier_score"] = (right[0], (weights / weights.sum()).tolist())
-    return {metric.name: known[metric.name] for metric in metrics}
+    lengths = np.ones((2, len(found)))
+    if len(choices) == len(found):
+        lengths = np.array([[len(choice), len(choice.encode("utf-8"))] for choice in choices], dtype=float).T
+    with np.errstate(divide="ignore", invalid="ignore"):  # a choice without characters of its own, as in lm-eval
+        picks = {
+            "acc": int(np.argmax(totals)),
+            "acc_norm": int(np.argmax(totals / lengths[0])),
+            "acc_bytes": int(np.argmax(totals / lengths[1])),
+        }
+    chances = np.exp(totals - totals.max())
+    chances /= chances.sum()
+    right = np.isin(np.arange(len(found)), golds)
+    known: dict[str, Any] = {name: float(right[pick]) for name, pick in picks.items()}
+    known["exact_match"] = float(any(one.greedy for one, is_right in zip(found, right) if is_right))
+    known["mass"] = float(chances[right].sum())
+    known["brier_score"] = float(np.sum((chances - (np.arange(len(found)) == golds[0])) ** 2))
+    known["f1"] = known["mcc"] = known["macro_f1"] = (golds[0], picks["acc"])
+    return {one.name: float(row[one.column][picks["acc"]]) if one.column else known[one.name] for one in metrics}
 
 
 def of_continuation(metrics: Sequence[Metric], found: Likelihood) -> dict[str, Any]:
@@ -45,64 +60,60 @@ def of_continuation(metrics: Sequence[Metric], found: Likelihood) -> dict[str, A
     return {metric.name: known[metric.name] for metric in metrics}
 
 
-def of_text(metrics: Sequence[Metric], total: float, text: str) -> dict[str, Any]:
-    """The values of a whole text: its log-likelihood in nats, and by what it is divided."""
-    words, octets = len(re.split(r"\s+", text)), len(text.encode("utf-8"))
-    return {metric.name: (total, words if metric.name == "word_perplexity" else octets) for metric in metrics}
+def of_text(metrics: Sequence[Metric], total: float, text: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a whole text: its log-likelihood in nats, and by what it is divided.
 
-
-def of_answer(metrics: Sequence[Metric], answer: Any, gold: Any, prompt: str = "") -> dict[str, Any]:
-    """The values of an answer of the model's own; a list of right ones is met by any.
-
-    `passes` runs prompt + answer + gold as a program: 1.0 where it ends without an error.
+    Words and bytes are those of the metric's column where it names one.
     """
-    golds = gold if isinstance(gold, list) else [gold]
+
+    def size(metric: Metric) -> int:
+        counted = str(row[metric.column]) if metric.column else text
+        return len(re.split(r"\s+", counted)) if metric.name == "word_perplexity" else len(counted.encode("utf-8"))
+
+    return {metric.name: (total, size(metric)) for metric in metrics}
+
+
+def of_answer(metrics: Sequence[Metric], answer: str, gold: Any) -> dict[str, Any]:
+    """The values of an answer of the model's own; a list of right ones is met by any."""
+    golds = [str(one) for one in (gold if isinstance(gold, list) else [gold])]
     values: dict[str, Any] = {}
     for metric in metrics:
         if metric.name == "exact_match":
-            values[metric.name] = float(any(_equal(str(answer), str(one), metric.settings) for one in golds))
-        elif metric.name == "passes":
-            values[metric.name] = float(passes(f"{prompt}{answer}\n{gold}"))
+            values[metric.name] = float(any(_equal(answer, one, metric.settings) for one in golds))
         else:
-            values[metric.name] = ([str(one) for one in golds], str(answer))
+            values[metric.name] = (golds, answer)
     return values
 
 
-def together(metric: Metric, values: Sequence[Any]) -> tuple[float, float | None]:
-    """The score of a task from its items' values, and its standard error where it is a mean (sd / √n)."""
-    if not values:
-        return math.nan, None
-    if metric.name == "perplexity":
-        return math.exp(-float(np.mean(values))), None
-    if metric.name in ("word_perplexity", "byte_perplexity", "bits_per_byte"):
-        totals, weights = (float(np.sum(column)) for column in zip(*values))
-        nats = -totals / weights
-        return (nats / math.log(2) if metric.name == "bits_per_byte" else math.exp(nats)), None
-    if metric.name in SEVERAL:
-        return _of_all(metric.name, values), None
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
-    return float(np.mean(values)), error
+def of_programs(metrics: Sequence[Metric], passed: Sequence[bool]) -> dict[str, Any]:
+    """pass@k (Chen et al. 2021) of the programs that were written for one item."""
+    return {one.name: pass_at_k(len(passed), sum(passed), int(one.settings["k"])) for one in metrics}
 
 
-def _of_all(name: str, values: Sequence[Any]) -> float:
-    first, second = zip(*values)
-    if name == "brier_score":
-        chances = np.array(second)
-        return float(np.mean(np.sum((chances - np.eye(chances.shape[1])[list(first)]) ** 2, axis=1)))
-    if name in ("f1", "mcc"):
-        from sklearn.metrics import f1_score, matthews_corrcoef
+def worst(metrics: Sequence[Metric], golds: Sequence[int]) -> dict[str, Any]:
+    """What an item without an answer scores, so that dropping it flatters no score; texts without one have none.
 
-        return float(f1_score(first, second) if name == "f1" else matthews_corrcoef(first, second))
-    import sacrebleu
+    A perplexity has no worst value: such items are left out of it and told by their number.
+    """
+    values: dict[str, Any] = {}
+    for metric in metrics:
+        if metric.name in CLASSES and not metric.column:
+            values |= {metric.name: (golds[0], NO_CLASS)} if golds else {}
+        elif metric.name == "brier_score":
+            values[metric.name] = 2.0
+        elif metric.name not in ("perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte"):
+            values[metric.name] = ([""], "") if metric.name in ("bleu", "chrf", "ter") else 0.0
+    return values
 
-    score = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf, "ter": sacrebleu.corpus_ter}[name]
-    return float(score(list(second), [list(column) for column in zip(*first)]).score)
 
-
-def _index(gold: Any, choices: Sequence[str]) -> int:
-    if isinstance(gold, str):
-        return list(choices).index(gold) if gold in choices else -1
-    return int(gold)
+def indices(gold: Any, choices: Sequence[str]) -> list[int]:
+    """The places of the right choices; a text is looked up among them, what is none of them is left out."""
+    found = []
+    for one in gold if isinstance(gold, list) else [gold]:
+        place = list(choices).index(one) if isinstance(one, str) and one in choices else one
+        if isinstance(place, int | float) and place == int(place) and 0 <= place < len(choices):
+            found.append(int(place))
+    return found
 
 
 def _equal(answer: str, gold: str, settings: Mapping[str, Any]) -> bool:
