@@ -211,6 +211,50 @@ def test_guards_are_scored_beside_the_base(base: Callable[[str], Path], tmp_path
     assert without_measured(again.report.to_json()) == without_measured(done.report.to_json())
 
 
+def pairs(folder: Path, count: int) -> Path:
+    """A benchmark of minimal pairs in `folder`."""
+    (folder / "blimp").mkdir()
+    words = [row["text"] for row in rows(count)]
+    lines = [{"sentence_good": f"{word} one", "sentence_bad": f"one {word}"} for word in words]
+    (folder / "blimp" / "order.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_a_benchmark_guards(base: Callable[[str], Path], tmp_path: Path) -> None:
+    """Every second item is shown for each rung, the others are spent by the look; base and artefact on the same ones."""
+    full = {"full": {"learning_rate": [0.01], "epochs": 12}}
+    guards = [{"benchmark": "blimp", "data": str(pairs(tmp_path, 161)), "margin": 0.9}]
+    made = task(rungs=["zero-shot", full], goal={"accuracy": 0.7}, guards=guards)
+    done = go(made, base("llama"), tmp_path / "run")
+    entry = done.report.entry("full")
+    assert [(one.name, one.unchanged, one.count) for one in entry.guards_seen] == [("blimp", False, 81)]
+    (change,) = entry.guards
+    assert change.kept and change.lower < change.difference < change.upper
+    plan = plan_task(made, Model.load(str(base("llama"))), rung.Choice())
+    assert "guard   blimp: may lose at most 0.9 (80 test items)" in plan_lines(plan, Ledger(":memory:"))
+    more = plan_task(task(guards=[{**guards[0], "limit": 100}]), Model.load(str(base("llama"))), rung.Choice())
+    assert plan.guards[0].digests != more.guards[0].digests and more.guards[0].sample("test").count == 50
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"benchmark": "blimpp"}, "no suite 'blimpp'; task files end in .yaml; did you mean blimp"),
+        ({"benchmark": "mmlu"}, "mmlu: the data is not there"),
+        ({"benchmark": "wikitext"}, "guard wikitext: its score word_perplexity is no mean of items of which more is better"),
+        ({"benchmark": "humaneval"}, "humaneval: runs the code that the model writes"),
+    ],
+)  # fmt: skip
+def test_a_benchmark_that_cannot_guard_is_one_line(
+    entry: dict[str, Any], line: str, base: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "test.txt").write_text(" = North = \n one two \n")
+    program = {"prompt": "def one():", "test": "", "entry_point": "one"}
+    (tmp_path / "HumanEval.jsonl").write_text(json.dumps(program) + "\n")
+    with pytest.raises(RungError, match=line):
+        plan_task(task(guards=[{**entry, "data": str(tmp_path)}]), Model.load(str(base("llama-plain"))), rung.Choice())
+
+
 def test_five_seeds_tell_seeds_and_rows_apart(base: Callable[[str], Path], tmp_path: Path) -> None:
     settings = {"rank": [4], "learning_rate": [0.01], "epochs": 2}
     once = go(task(rungs=[{"lora": settings}]), base("llama"), tmp_path / "once").report.entry("lora")

@@ -16,8 +16,9 @@ from rung import stats
 from rung.ladder import record
 from rung.ladder.build import Built, price_in_words
 from rung.ladder.meter import Meter
-from rung.ladder.plan import Plan, PlannedRung, scheme_by, scheme_of
+from rung.ladder.plan import Plan, PlannedRung
 from rung.ladder.record import Report, RungEntry
+from rung.ladder.samples import scheme_by, scheme_of
 from rung.ladder.verdict import Decision
 from rung.ladder.versus import Versus, versus
 from rung.ladder.work import priced
@@ -134,20 +135,20 @@ def _reading(score: Score, task: Task, rows: Sequence[Example], metric: str | No
 def _guards_seen(plan: Plan, built: Built) -> tuple[record.GuardSeen, ...]:
     """Each guard's change from the base on validation rows, with its paired interval."""
     seen = []
-    for name, guard, _ in plan.guards:
-        if name not in built.guards:
+    for guard in plan.guards:
+        if guard.name not in built.guards:
             continue
-        pair, rows = built.guards[name], guard.validation
+        pair, sample = built.guards[guard.name], guard.sample("validation")
         if pair is None:
-            seen.append(record.GuardSeen(name, 0.0, 0.0, 0.0, len(rows), unchanged=True))
+            seen.append(record.GuardSeen(guard.name, 0.0, 0.0, 0.0, sample.count, unchanged=True))
             continue
-        scheme = scheme_of(guard, rows)
+        scheme = sample.scheme
         change = stats.estimate(pair.artefact, scheme) - stats.estimate(pair.base, scheme)
         low: float | None = None
         high: float | None = None
-        if stats.refusal(pair.base.kind, len(rows), scheme.groups, scheme.least) is None:
+        if stats.refusal(pair.base.kind, sample.count, scheme.groups, scheme.least) is None:
             low, high = stats.paired_interval(pair.artefact, pair.base, scheme)
-        seen.append(record.GuardSeen(name, change, low, high, len(rows)))
+        seen.append(record.GuardSeen(guard.name, change, low, high, sample.count))
     return tuple(seen)
 
 
@@ -236,7 +237,7 @@ def _task(plan: Plan) -> record.TaskRecord:
         worst=metric.worst,
         best=metric.best,
         also=task.also,
-        guards=tuple(record.GuardRecord(name, margin) for name, _, margin in plan.guards),
+        guards=tuple(record.GuardRecord(guard.name, guard.margin) for guard in plan.guards),
         splits=tuple(
             record.SplitRecord(name, len(task.split(name)), task.split_digests[name])
             for name in ("train", "validation", "test")

@@ -26,8 +26,8 @@ from rung.ladder.kept import Kept, keep
 from rung.ladder.ledger import Ledger, Look, item_keys
 from rung.ladder.meter import Meter
 from rung.ladder.named import artefact_of, is_endpoint, system_named
-from rung.ladder.plan import scheme_of
 from rung.ladder.question import LookResult
+from rung.ladder.samples import scheme_of
 from rung.run import dump_json, write_atomic
 from rung.system.bundle import Saved
 from rung.task import Task

@@ -1,54 +1,137 @@
-"""Guards: other tasks on which an adapted base may not lose much. Who answers them, and with what.
+"""Guards: other tasks and benchmarks on which an adapted base may not lose much. Who answers them, and with what.
 
 Artefact and base answer a guard by that guard's own plainest prompt, so that only the weights differ. A rung that leaves
 the weights as they are changes nothing there: it is not asked, and keeps every guard by construction. What a change
-means for the decision is in `judge`.
+means for the decision is in `judge`; guards that are benchmarks are in `guard_suites`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from rung.errors import RungError
-from rung.evaluate import Evaluation, evaluate
-from rung.evaluate.evaluation import completions_from_json, completions_to_json, judge
+from rung.evaluate import evaluate
 from rung.ladder.fit import set_aside_misfits
+from rung.ladder.guard_suites import benchmark_guard
 from rung.ladder.ledger import item_keys
-from rung.ladder.question import GuardScores
+from rung.ladder.question import GuardScores, Sample, score_from_json, score_to_json
 from rung.ladder.rung import Phase
+from rung.ladder.samples import sample_of
+from rung.metrics import METRICS
 from rung.run import Run
 from rung.system.body import Body
 from rung.system.encoded import Headed, Similar
 from rung.system.prompted import Prompted
 from rung.task import Task
-from rung.types import SplitName, System
+from rung.types import Example, Score, ScoreKind, SplitName, System
 
-GuardTask = tuple[str, Task, float]
-"""A guard's name, its task, and the loss it allows."""
+
+class GuardTask(Protocol):
+    """What a guard is made of. `margin` is the loss it allows, in units of a score whose scale is `span` long."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def margin(self) -> float: ...
+
+    @property
+    def kind(self) -> ScoreKind: ...
+
+    @property
+    def span(self) -> float: ...
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """What its rows and prompts are, as digests."""
+        ...
+
+    def sample(self, split: SplitName) -> Sample:
+        """The rows of a split, with keys for the ledger of test rows."""
+        ...
+
+    def trained_on(self, train: Sequence[Example]) -> int:
+        """How many of its rows stand among these."""
+        ...
+
+    def score(self, body: Body, system: System | None, split: SplitName, phase: Phase) -> Score:
+        """The score of the weights of `system`, or of the untouched base."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskGuard:
+    """A guard that is a task of its own."""
+
+    task: Task
+    margin: float
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def kind(self) -> ScoreKind:
+        """Of the task's metric."""
+        return METRICS[self.task.metric].kind
+
+    @property
+    def span(self) -> float:
+        """The length of the metric's scale."""
+        return METRICS[self.task.metric].span
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Of its splits."""
+        return dict(self.task.split_digests)
+
+    def sample(self, split: SplitName) -> Sample:
+        """The rows of a split."""
+        return sample_of(self.task, split, scope=self.name)
+
+    def trained_on(self, train: Sequence[Example]) -> int:
+        """How many of its rows stand among these, whatever their answers."""
+        return len(item_keys(train) & item_keys((*self.task.validation, *self.task.test)))
+
+    def score(self, body: Body, system: System | None, split: SplitName, phase: Phase) -> Score:
+        """The score on a split, by the task's first instruction and no examples."""
+        asked = base_on_guard(body, self.task) if system is None else on_guard(system, self.task)
+        done = evaluate(asked, self.task, split, progress=lambda n, total: phase(f"guard {self.name}", n, total))
+        return done.score
 
 
 def guard_tasks(task: Task, body: Body) -> tuple[GuardTask, ...]:
     """The guards of `task`, loaded. Raises RungError for one that the base cannot answer, for two of one name, and where
     rows of a guard would be trained on."""
     found: list[GuardTask] = []
-    trained = item_keys(task.train)
     for one in task.guards:
-        guard = Task.load(one.path)
+        guard: GuardTask
+        if one.benchmark is not None:
+            guard = benchmark_guard(one, body)
+        else:
+            assert one.path is not None
+            guard = TaskGuard(_answerable(Task.load(one.path), body), one.margin)
         where = f"guard {guard.name}"
-        if body.model.kind == "encoder" and guard.kind != "classify":
-            raise RungError(f"an encoder cannot {guard.kind}", where=where, mend="guard with a classify task")
-        if guard.name in (name for name, _, _ in found):
-            raise RungError("two guards have this name", where=where, mend=f"rename one of them in {one.path}")
-        guard = set_aside_misfits(guard, body)
-        both = len(trained & item_keys((*guard.validation, *guard.test)))
-        if both:
+        if guard.name in (other.name for other in found):
+            raise RungError("two guards have this name", where=where, mend="rename one of them, or leave it out")
+        if both := guard.trained_on(task.train):
             raise RungError(
                 f"{both} of its rows stand in the train split of {task.name}, which would hide a loss",
                 where=where,
                 mend="take them out of one of the two",
             )
-        found.append((guard.name, guard, one.margin))
+        found.append(guard)
     return tuple(found)
+
+
+def _answerable(guard: Task, body: Body) -> Task:
+    if body.model.kind == "encoder" and guard.kind != "classify":
+        where = f"guard {guard.name}"
+        raise RungError(f"an encoder cannot {guard.kind}", where=where, mend="guard with a classify task")
+    return set_aside_misfits(guard, body)
 
 
 def guard_scores(
@@ -56,41 +139,35 @@ def guard_scores(
 ) -> dict[str, GuardScores | None]:
     """Artefact and base on each guard's rows of `split`; None where both are the same weights.
 
-    Guards without such rows are left out. The base's answers are kept in the run, and asked for once.
+    Guards without such rows are left out. The base's score is kept in the run, and asked for once.
     """
+    moved = moves_weights(system)
     found: dict[str, GuardScores | None] = {}
-    for place, (name, guard, _) in enumerate(guards):
-        if not guard.split(split):
+    for place, guard in enumerate(guards):
+        if not guard.sample(split).count:
             continue
-        ours = on_guard(system, guard)
-        found[name] = None
-        if ours is not None:
-            own = _evaluate(ours, name, guard, split, phase)
-            base = _of_base(f"guards/{place}/base-{split}", name, guard, split, body, run, phase)
-            found[name] = GuardScores(own.score, base.score)
+        found[guard.name] = None
+        if moved:
+            key = f"guards/{place}/base-{split}"
+            if not run.has(key):
+                run.write(key, score_to_json(guard.score(body, None, split, phase)))
+            found[guard.name] = GuardScores(guard.score(body, system, split, phase), score_from_json(run.read(key)))
     return found
 
 
-def on_guard(system: System, guard: Task) -> System | None:
-    """The weights of `system` answering another task by that task's own plainest prompt; None if they are the base's."""
-    instruction = guard.instructions[0] if guard.instructions else ""
+def moves_weights(system: System) -> bool:
+    """Whether an artefact has other weights than the base."""
     if isinstance(system, Prompted):
-        own = system.engine.virtual is not None or system.engine.module is not system.engine.model.module
-        return Prompted(system.engine, system.layout, instruction) if own else None
-    if isinstance(system, Headed) and system.embedder.trained:
-        return Similar(system.embedder, guard.labels, descriptions_of(guard))
-    return None
+        return system.engine.virtual is not None or system.engine.module is not system.engine.model.module
+    return isinstance(system, Headed) and system.embedder.trained
 
 
-def _of_base(key: str, name: str, guard: Task, split: SplitName, body: Body, run: Run, phase: Phase) -> Evaluation:
-    if not run.has(key):
-        done = _evaluate(base_on_guard(body, guard), name, guard, split, phase)
-        run.write(key, completions_to_json(done.completions))
-    return judge(guard, guard.split(split), completions_from_json(run.read(key)))
-
-
-def _evaluate(system: System, name: str, guard: Task, split: SplitName, phase: Phase) -> Evaluation:
-    return evaluate(system, guard, split, progress=lambda done, total: phase(f"guard {name}", done, total))
+def on_guard(system: System, guard: Task) -> System:
+    """The weights of `system` answering another task by that task's own plainest prompt."""
+    if isinstance(system, Prompted):
+        return Prompted(system.engine, system.layout, guard.instructions[0] if guard.instructions else "")
+    assert isinstance(system, Headed)
+    return Similar(system.embedder, guard.labels, descriptions_of(guard))
 
 
 def base_on_guard(body: Body, guard: Task) -> System:

@@ -9,24 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from rung import stats
 from rung.errors import RungError
 from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
 from rung.ladder.guarding import GuardTask, guard_tasks
-from rung.ladder.ledger import item_keys
-from rung.ladder.question import Guard, Question, Sample
+from rung.ladder.question import Guard, Question
 from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung, seeds_of
 from rung.ladder.rungs.table import ladder_of, select
+from rung.ladder.samples import sample_of
 from rung.ladder.work import Facts, Work
-from rung.metrics import METRICS, Metric
+from rung.metrics import METRICS
 from rung.model.load import Model
 from rung.model.memory import ModelShape
 from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
-from rung.types import Example, SplitName, digest
+from rung.types import digest
 
 RECIPE = 2
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
@@ -75,7 +74,7 @@ class Plan:
         return {
             "task": self.task.digest,
             "splits": dict(self.task.split_digests),
-            "guards": [dict(guard.split_digests) for _, guard, _ in self.guards],
+            "guards": [dict(guard.digests) for guard in self.guards],
             "base": self.body.model.digest,
             "dtype": self.body.model.dtype,
             "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
@@ -188,37 +187,12 @@ def _question(task: Task, guards: Sequence[GuardTask]) -> Question:
         goal=task.goal,
         validation=sample_of(task, "validation"),
         test=sample_of(task, "test"),
-        guards={
-            name: Guard(
-                margin, sample_of(guard, "test", scope=name), METRICS[guard.metric].kind, METRICS[guard.metric].span
-            )
-            for name, guard, margin in guards
-        },
+        guards={guard.name: Guard(guard.margin, guard.sample("test"), guard.kind, guard.span) for guard in guards},
         margin=task.margin,
         worst=metric.worst,
         best=metric.best,
         noun={"classify": "examples", "choose": "questions", "generate": "examples"}[task.kind],
     )
-
-
-def sample_of(task: Task, split: SplitName, scope: str = "") -> Sample:
-    """A split as the decision sees it: how many items, their groups, their keys in the ledger."""
-    rows = task.split(split)
-    keys = item_keys(rows, scope) if split == "test" else frozenset()
-    return Sample(len(rows), scheme_of(task, rows), keys)
-
-
-def scheme_of(task: Task, rows: Sequence[Example]) -> stats.Scheme:
-    """How the rows were drawn and how their metric's sums become its value."""
-    groups = tuple(str(row.meta.get("group", "")) for row in rows)
-    return scheme_by(METRICS[task.metric], groups if any(groups) else None)
-
-
-def scheme_by(metric: Metric, groups: tuple[str, ...] | None) -> stats.Scheme:
-    """The same for any metric, of rows in these groups."""
-    if metric.kind != "corpus":
-        return stats.Scheme(groups)
-    return stats.Scheme(groups, metric.value, least=stats.RATIO_ITEMS if metric.ratio else stats.CORPUS_ITEMS)
 
 
 def _sample(task: Task, body: Body) -> str:

@@ -55,8 +55,8 @@ def _task_lines(plan: Plan) -> list[str]:
         f"traffic {budget.requests:,} requests, {traffic_price}",
     ]
     lines += [
-        f"guard   {name}: may lose at most {margin:g} ({len(guard.test):,} test items)"
-        for name, guard, margin in plan.guards
+        f"guard   {guard.name}: may lose at most {guard.margin:g} ({guard.sample('test').count:,} test items)"
+        for guard in plan.guards
     ]
     for reason, count in task.set_aside_counts.items():
         lines.append(f"aside   {count} rows: {reason}")

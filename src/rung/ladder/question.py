@@ -146,12 +146,12 @@ class GuardScores:
 
     def to_json(self) -> list[dict[str, Any]]:
         """JSON-ready; every number comes back bit for bit."""
-        return [_score_to_json(self.artefact), _score_to_json(self.base)]
+        return [score_to_json(self.artefact), score_to_json(self.base)]
 
     @classmethod
     def from_json(cls, value: Any) -> GuardScores:
         """The inverse of `to_json`."""
-        return cls(_score_from_json(value[0]), _score_from_json(value[1]))
+        return cls(score_from_json(value[0]), score_from_json(value[1]))
 
 
 @dataclass(frozen=True)
@@ -169,13 +169,13 @@ class LookResult:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; every number comes back bit for bit."""
         guards = {name: None if pair is None else pair.to_json() for name, pair in self.guards.items()}
-        return {"score": _score_to_json(self.score), "errors": self.errors, "guards": guards}
+        return {"score": score_to_json(self.score), "errors": self.errors, "guards": guards}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LookResult:
         """The inverse of `to_json`."""
         guards = {name: None if pair is None else GuardScores.from_json(pair) for name, pair in value["guards"].items()}
-        return cls(_score_from_json(value["score"]), float(value["errors"]), guards)
+        return cls(score_from_json(value["score"]), float(value["errors"]), guards)
 
 
 class Examiner(Protocol):
@@ -190,7 +190,8 @@ class Examiner(Protocol):
         ...
 
 
-def _score_to_json(score: Score) -> dict[str, Any]:
+def score_to_json(score: Score) -> dict[str, Any]:
+    """JSON-ready; every number comes back bit for bit."""
     table = np.ascontiguousarray(score.statistics, dtype="<f8")
     return {
         "metric": score.metric,
@@ -203,7 +204,8 @@ def _score_to_json(score: Score) -> dict[str, Any]:
     }
 
 
-def _score_from_json(value: Mapping[str, Any]) -> Score:
+def score_from_json(value: Mapping[str, Any]) -> Score:
+    """The inverse of `score_to_json`."""
     table = np.frombuffer(zlib.decompress(base64.b64decode(value["statistics"])), dtype="<f8")
     table = table.reshape(value["shape"]).astype(float)
     return Score(value["metric"], value["kind"], value["value"], table, value["worst"], value["best"])

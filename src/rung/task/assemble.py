@@ -21,7 +21,7 @@ from rung.task.rows import Finished, Finisher, SetAside, draft_rows, lay_out
 from rung.task.sources import SPLIT_NAMES, Members, Row, read_source
 from rung.task.spec import DEFAULT_SIZES, SPLITS, TaskSpec
 from rung.task.splits import divide, make_units
-from rung.types import Example, Sampling, SplitName
+from rung.types import Example, Sampling, SplitName, digest
 
 _LINE = re.compile(r":\d+\Z")
 _MOST_LABELS = 20  # this many are labels even where each is rare
@@ -317,5 +317,10 @@ def _sampling(spec: TaskSpec, splits: Splits) -> Sampling:
 
 
 def _guard_digests(spec: TaskSpec) -> tuple[str, ...]:
-    """SHA-256 of each guard's task file; its rows are digested by whoever loads it."""
-    return tuple(hashlib.sha256(guard.path.read_bytes()).hexdigest() for guard in spec.guards)
+    """SHA-256 of each guard's task file, or of a benchmark's name; its rows are digested by whoever loads it."""
+    return tuple(
+        digest([Path(str(guard.benchmark)).name, guard.limit, guard.shots])
+        if guard.path is None
+        else hashlib.sha256(guard.path.read_bytes()).hexdigest()
+        for guard in spec.guards
+    )

@@ -49,10 +49,15 @@ _SPLIT_MENDS = dict.fromkeys(("val", "valid", "dev", "eval"), "did you mean vali
 
 @dataclass(frozen=True)
 class Guard:
-    """Another task that the artefact must not get worse at by more than `margin`."""
+    """Something else that the artefact must not get worse at by more than `margin`: a task by its `path`, or a
+    `benchmark` by its name with the folder of its `data`, so many items (`limit`) and worked examples (`shots`)."""
 
-    path: Path
+    path: Path | None
     margin: float
+    benchmark: str | None = None
+    data: Path | None = None
+    limit: int | None = None
+    shots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -363,9 +368,15 @@ def _guards(root: Section, folder: Path) -> tuple[Guard, ...]:
         if not isinstance(entry, Mapping):
             raise root.refuse(f"must be {{task: FILE}}, not {show(entry)}", "guards", index, mend="write - task: FILE")
         guard = root.section("guards", index)
+        margin = _or(guard.number("margin", 0), 0.02)
+        if guard.has("benchmark"):
+            found.append(_benchmark(guard, folder, margin))
+            continue
         guard.only(("task", "margin"))
         if not guard.has("task"):
-            raise guard.refuse("the key task is missing", mend="name the guard's task file")
+            raise guard.refuse(
+                "the key task is missing", mend="name the guard's task file, or a benchmark with benchmark: NAME"
+            )
         path = guard.path(folder, "task")
         try:
             path.read_bytes()
@@ -373,8 +384,18 @@ def _guards(root: Section, folder: Path) -> tuple[Guard, ...]:
             raise guard.refuse(
                 f"there is no task file {path}: {error.strerror}", "task", mend="paths are relative to the task file"
             ) from None
-        found.append(Guard(path, _or(guard.number("margin", 0), 0.02)))
+        found.append(Guard(path, margin))
     return tuple(found)
+
+
+def _benchmark(guard: Section, folder: Path, margin: float) -> Guard:
+    """A suite or a task of one by its name, or a task file of lm-eval by its path."""
+    guard.only(("benchmark", "data", "limit", "shots", "margin"))
+    name = guard.word("benchmark")
+    if name.endswith((".yaml", ".yml")):
+        name = str(guard.path(folder, "benchmark"))
+    data = guard.path(folder, "data") if guard.has("data") else None
+    return Guard(None, margin, name, data, guard.whole("limit", 1), guard.whole("shots"))
 
 
 def _budget(root: Section) -> Budget:
