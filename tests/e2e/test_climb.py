@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,11 @@ def task(kind: str = "classify", **more: Any) -> rung.Task:
     return rung.Task.from_mapping(mapping)
 
 
-def go(made: rung.Task, base: Path | str, out: Path, **more: Any) -> rung.Climb:
+def go(made: rung.Task, base: Model | Path | str, out: Path, **more: Any) -> rung.Climb:
     """A climb of all rungs with a ledger of its own."""
     more.setdefault("choice", rung.Choice(everything=True))
-    return rung.climb(made, str(base), out=out, ledger=Ledger(":memory:"), **more)
+    named = base if isinstance(base, Model) else str(base)
+    return rung.climb(made, named, out=out, ledger=Ledger(":memory:"), **more)
 
 
 def without_measured(value: Any) -> Any:
@@ -343,3 +345,24 @@ def test_a_bundle_refuses_other_weights(base: Callable[[str], Path], tmp_path: P
     go(task(rungs=["zero-shot"]), base("llama"), tmp_path / "run")
     with pytest.raises(RungError, match="other weights"):
         load(tmp_path / "run" / "rungs" / "zero-shot" / "system", base=str(base("llama-plain")))
+
+
+def test_a_climb_on_int8_weights_says_so_and_trains_nothing(base: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("torchao", reason="torchao is not installed (pip install 'rung[int8]')")
+    model = Model.load(str(base("llama")), dtype="int8")
+    done = go(task(rungs=["zero-shot", "lora"]), model, tmp_path / "run")
+    assert done.report.base.precision == "int8"
+    assert done.report.entry("lora").reason.startswith("weights held as int8 are not trained; take --dtype bfloat16")
+    saved = rung.load(tmp_path / "run/rungs/zero-shot/system")
+    assert saved.inner.engine.model.precision == "int8"  # it answers as it was tested
+    answers = [row["text"] for row in json.loads((tmp_path / "run/rungs/zero-shot/validation.json").read_text())]
+    tested = task().validation
+    assert [saved.answer([task().prompt(row)])[0].text for row in tested[:5]] == answers[:5]
+
+
+def test_a_small_memory_budget_makes_the_base_coarser(base: Callable[[str], Path], tmp_path: Path) -> None:
+    model = Model.load(str(base("llama")))
+    made = task(rungs=["zero-shot"], budget={"memory": f"{4 * model.parameters + 1000} B"})
+    plan = plan_task(made, model, rung.Choice())
+    told = "\n".join(plan_lines(replace(plan, rungs=tuple(replace(one, skipped="") for one in plan.rungs))))
+    assert plan.body.model.precision == "bfloat16" and "note    the base is held as bfloat16: as float32" in told

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rung.cli.choice import DType
+
 
 def benchmark(
     names: Annotated[
@@ -27,6 +29,7 @@ def benchmark(
     samples: Annotated[
         int, typer.Option(min=1, max=1000, help="Programs drawn for each item, for pass@k (HumanEval).")
     ] = 1,
+    dtype: DType = "auto",
     listed: Annotated[bool, typer.Option("--list", help="List the suites and the data that each needs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
@@ -40,5 +43,5 @@ def benchmark(
         return
     if not names:
         raise RungError("nothing to score", where="benchmark", mend="name suites (see --list) or task files")
-    lines = running(Ask(tuple(names), data, limit, shots, samples, run_code), base, out)
+    lines = running(Ask(tuple(names), data, limit, shots, samples, run_code), base, out, dtype)
     print(json.dumps([line.to_json() for line in lines], ensure_ascii=False) if as_json else table(lines))

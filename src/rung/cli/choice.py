@@ -19,6 +19,9 @@ Skip = Annotated[list[str] | None, typer.Option(help="Leave this rung out (repea
 From = Annotated[str | None, typer.Option("--from", help="Begin at this rung.", metavar="RUNG")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of shots, orders and initial weights.")]
 DropLeaks = Annotated[bool, typer.Option(help="Take rows that also stand in a held-out split out of train.")]
+DType = Annotated[
+    str, typer.Option("--dtype", help="Hold the base as auto, float32, bfloat16 or int8.", metavar="DTYPE")
+]
 RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's own code run.")]
 
 
@@ -31,14 +34,14 @@ def choice_of(
     return Choice(everything, tuple(only or ()), tuple(skip or ()), start, seed, drop_leaks)
 
 
-def planned(task: Path, base: str, choice: Choice, trust_remote_code: bool) -> Plan:
+def planned(task: Path, base: str, choice: Choice, trust_remote_code: bool, dtype: str) -> Plan:
     """The plan, with the threads of this machine set."""
     from rung.model.load import Model
     from rung.model.threads import set_threads
     from rung.task import Task
 
     # Task and base are read before the heavy libraries are imported: a slip in either is told at once.
-    read, model = Task.load(task), Model.load(base, trust_remote_code=trust_remote_code)
+    read, model = Task.load(task), Model.load(base, dtype=dtype, trust_remote_code=trust_remote_code)
     from rung.ladder.plan import plan_task
 
     set_threads()

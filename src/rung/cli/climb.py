@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from rung.cli.choice import All, Base, DropLeaks, From, Only, RemoteCode, Seed, Skip, TaskFile, choice_of, planned
+from rung.cli.choice import (
+    All,
+    Base,
+    DropLeaks,
+    DType,
+    From,
+    Only,
+    RemoteCode,
+    Seed,
+    Skip,
+    TaskFile,
+    choice_of,
+    planned,
+)
 
 UNDECIDED, INTERRUPTED = 1, 130
 
@@ -25,13 +38,14 @@ def climb(
     drop_leaks: DropLeaks = False,
     out: Annotated[Path | None, typer.Option(help="The run directory (default: runs/NAME).")] = None,
     ledger: Annotated[Path | None, typer.Option(help="The ledger of looks (default: the user's own).")] = None,
+    dtype: DType = "auto",
     trust_remote_code: RemoteCode = False,
 ) -> None:
     """Climb the ladder and stop at the first rung that meets the goal. Run again, it goes on where it stopped."""
     command = "rung " + shlex.join(sys.argv[1:])
     choice = choice_of(everything, only, skip, start, seed, drop_leaks)
     try:
-        plan = planned(task, base, choice, trust_remote_code)
+        plan = planned(task, base, choice, trust_remote_code, dtype)
         from rung.ladder.climb import climb_plan
         from rung.ladder.closing import closing_lines
         from rung.ladder.screen import screen

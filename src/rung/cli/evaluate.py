@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rung.cli.choice import DType
+
 
 def evaluate(
     system: Annotated[
@@ -36,6 +38,7 @@ def evaluate(
     people: Annotated[
         Path | None, typer.Option(help="People's grades: a table of id and label.", metavar="FILE")
     ] = None,
+    dtype: DType = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score any System on any task: on validation, or with a look on test."""
@@ -46,7 +49,7 @@ def evaluate(
 
     set_threads()
     judging = Judging.given(judge, judge_prompt, reasoned, people)
-    wanted = Wanted(measures, words, misspellings, toxicity, pii, seed, judging, out)
+    wanted = Wanted(measures, words, misspellings, toxicity, pii, seed, judging, out, dtype)
     found = examine(system, task, test=test, rung=rung, base=base, rows=rows, ledger=ledger, wanted=wanted)
     if as_json:
         print(json.dumps(found.to_json(), ensure_ascii=False))

@@ -249,6 +249,21 @@ class Engine:
         """Constraints compiled for this tokenizer."""
         return Guides(self.tokenizer, int(self.module.config.get_text_config().vocab_size))
 
+    @property
+    def limits(self) -> list[str]:
+        """What this base cannot do of all that the engine can, in words."""
+        if self.model.kind == "encoder-decoder":
+            return ["an encoder–decoder reads each prompt whole: nothing of it is shared, and adapters run alone"]
+        if not self.shares:
+            return [
+                "this architecture takes no masks of ours: prompts are read one by one where they share a beginning, "
+                "answers are written in batches of equal start, and adapters run alone"
+            ]
+        sliding = self._sliding()
+        if sliding and sliding < self.model.window:
+            return [f"prompts and answers of {sliding:,} tokens or more, its sliding window, share nothing"]
+        return []
+
     @cached_property
     def shares(self) -> bool:
         """Whether the module honours explicit masks and positions: both routes are compared on a small probe."""
@@ -284,11 +299,14 @@ class Engine:
         return [Likelihood(float(logits.log_softmax(-1)[ids[12]]), False)]
 
     def _forest_serves(self, longest: int) -> bool:
+        sliding = self._sliding()
+        return self.shares and not (sliding and longest >= sliding)
+
+    def _sliding(self) -> int | None:
+        """Tokens of the module's sliding window; None where it sees everything."""
         config = self.module.config.get_text_config()
         sliding = getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None)
-        if sliding and longest >= int(sliding):
-            return False
-        return self.shares
+        return int(sliding) if sliding else None
 
     def _runs(self, request: Request) -> bool:
         """Whether a request goes through the running batch; raises RungError for a variant that cannot be had."""

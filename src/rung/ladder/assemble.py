@@ -54,6 +54,7 @@ def report_of(
             plan.body.model.parameters,
             plan.body.model.digest,
             plan.body.model.window,
+            plan.body.model.precision,
         ),
         decision=decision.to_json(),
         rungs=tuple(entries),

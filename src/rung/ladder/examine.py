@@ -25,7 +25,7 @@ from rung.ladder.judging import Judging
 from rung.ladder.kept import Kept, keep
 from rung.ladder.ledger import Ledger, Look, item_keys
 from rung.ladder.meter import Meter
-from rung.ladder.named import artefact_of, is_endpoint, system_named
+from rung.ladder.named import artefact_of, is_endpoint, precision_of, system_named
 from rung.ladder.question import LookResult
 from rung.ladder.samples import scheme_of
 from rung.run import dump_json, write_atomic
@@ -36,7 +36,8 @@ from rung.types import System, digest
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for beyond the scores: measures with their word lists and classifiers, a judge, a folder."""
+    """What is asked for beyond the scores: measures with their word lists and classifiers, a judge, a folder; `dtype` is
+    what a model (no saved System) is held in."""
 
     measures: bool = False
     words: Path | None = None
@@ -46,6 +47,7 @@ class Wanted:
     seed: int = 0
     judging: Judging | None = None
     out: Path | None = None
+    dtype: str = "auto"
 
     def check(self, test: bool) -> None:
         """Raises RungError for what does not go together, before anything is scored."""
@@ -95,11 +97,12 @@ def examine(
         raise RungError("there is no such folder", where=str(rows.parent), mend="make it, or name another with --rows")
     wanted.check(test)
     task = Task.load(task_file)
-    named = system_named(system, instruction=(*task.instructions, "")[0], rung=rung, base=base)
+    named = system_named(system, instruction=(*task.instructions, "")[0], rung=rung, base=base, dtype=wanted.dtype)
     if test:
         done, found = _tested(named, task, str(system), ledger)
     else:
         done, found = _validated(named, task, wanted)
+    found = replace(found, precision=precision_of(named))
     if rows is not None:
         write_atomic(rows, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in done.rows()))
     if wanted.out is not None:
@@ -175,7 +178,9 @@ def _write(folder: Path, system: System, name: str, task: Task, done: Evaluation
     """The evaluation as a folder that `rung compare` reads, with a page; `evaluation.json` last, as all is then there."""
     items = tuple(item_of(example) for example in done.examples)
     called = name.rpartition("#")[2] if is_endpoint(name) else folder.resolve().name
-    kept = Kept(called, task.name, task.kind, task.metric, found.split, task.labels, items, done.completions)
+    kept = Kept(
+        called, task.name, task.kind, task.metric, found.split, task.labels, items, done.completions, found.precision
+    )
     write_atomic(folder / "scores.json", dump_json(found.to_json()))
     write_atomic(folder / "report.html", render(found, kept))
     keep(kept, folder)

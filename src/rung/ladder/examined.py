@@ -14,8 +14,8 @@ from rung.page.quantities import Scores
 
 @dataclass(frozen=True)
 class Examined:
-    """Scores of a System on a split, with a 95 % interval and, on test, the look's number and lower bound; its seven
-    measures and a judge's grades where they were asked for."""
+    """Scores of a System on a split, with a 95 % interval and, on test, the look's number and lower bound; the numbers that the
+    weights were held in; its seven measures and a judge's grades where they were asked for."""
 
     task: str
     split: str
@@ -29,6 +29,7 @@ class Examined:
     look: int | None = None
     level: float | None = None
     lower: float | None = None
+    precision: str | None = None
     measures: Measures | None = field(default=None, repr=False)
     grading: Grading | None = field(default=None, repr=False)
 
@@ -43,7 +44,8 @@ class Examined:
     def lines(self) -> list[str]:
         """The scores in words."""
         interval = "" if self.low is None else f" (95 % interval {self.low:.3f} to {self.high:.3f})"
-        lines = [f"{self.task}, {self.split}: {self.metric} {self.value:.3f}{interval} on {self.count:,} rows"]
+        held = f", {self.precision}" if self.precision else ""
+        lines = [f"{self.task}, {self.split}: {self.metric} {self.value:.3f}{interval} on {self.count:,} rows{held}"]
         lines += [f"  {name} {value:.3f}" for name, value in self.also.items()]
         if self.errors:
             lines.append(f"  {self.errors} calls returned nothing and count as the worst score")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Kept:
-    """One System's answers to `items`, in the same order; `metric` scores them, `labels` are the task's."""
+    """One System's answers to `items`, in the same order; `metric` scores them, `labels` are the task's, `precision` is
+    what the weights were held in, where that is known."""
 
     name: str
     task: str
@@ -39,6 +40,7 @@ class Kept:
     labels: tuple[str, ...]
     items: tuple[Item, ...] = field(repr=False)
     completions: tuple[Completion, ...] = field(repr=False)
+    precision: str | None = None
 
     @cached_property
     def examples(self) -> tuple[Example, ...]:
@@ -82,8 +84,7 @@ class Kept:
     def chosen(self, places: list[int]) -> Kept:
         """The same for some of the rows, in the order given."""
         items = tuple(self.items[place] for place in places)
-        completions = tuple(self.completions[place] for place in places)
-        return Kept(self.name, self.task, self.kind, self.metric, self.split, self.labels, items, completions)
+        return replace(self, items=items, completions=tuple(self.completions[place] for place in places))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without a clock."""
@@ -99,7 +100,13 @@ class Kept:
             facts = {key: value[key] for key in ("name", "task", "kind", "metric", "split")}
             items = tuple(Item(**{**row, "references": tuple(row["references"])}) for row in value["items"])
             completions = tuple(completions_from_json(value["completions"]))
-            kept = cls(**facts, labels=tuple(value["labels"]), items=items, completions=completions)
+            kept = cls(
+                **facts,
+                labels=tuple(value["labels"]),
+                items=items,
+                completions=completions,
+                precision=value.get("precision"),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise RungError(f"damaged: {error}", where=str(where), mend="run `rung eval` again") from error
         if len(kept.items) != len(kept.completions) or kept.metric not in METRICS:
@@ -129,7 +136,8 @@ def kept_rung(run: Path, rung: str | None = None) -> Kept:
         raise RungError(f"rung {label} answered other rows", where=str(run), mend="climb again")
     kind: TaskKind = task.kind  # type: ignore[assignment]
     name = f"{run.absolute().name}/{label}"
-    return Kept(name, task.name, kind, task.metric, "validation", task.labels, report.items, completions)
+    held = climb.report.base.precision or None
+    return Kept(name, task.name, kind, task.metric, "validation", task.labels, report.items, completions, held)
 
 
 def is_kept(path: Path) -> bool:

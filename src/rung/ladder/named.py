@@ -15,12 +15,17 @@ from rung.types import System, digest
 
 
 def system_named(
-    name: str | Path, *, instruction: str = "", rung: str | None = None, base: str | None = None
+    name: str | Path,
+    *,
+    instruction: str = "",
+    rung: str | None = None,
+    base: str | None = None,
+    dtype: str = "auto",
 ) -> System:
     """The System of a name. A model and an endpoint answer zero-shot, behind `instruction`.
 
     `rung` chooses among those of a run (else the recommended one), `base` names a saved System's base where it lies
-    elsewhere. Raises RungError for a name that leads nowhere, and for an encoder, which cannot be prompted.
+    elsewhere, `dtype` holds a model in other numbers. Raises RungError for a name that leads nowhere, and for an encoder, which cannot be prompted.
     """
     from rung.model.load import Model
 
@@ -35,11 +40,20 @@ def system_named(
         raise RungError(
             "holds no System", where=str(name), mend=f"name a run, or a folder with {MANIFEST} or a model's config.json"
         )
-    model = Model.load(str(name))
+    model = Model.load(str(name), dtype=dtype)
     if model.kind == "encoder":
         raise RungError("is an encoder and cannot be prompted", where=str(name), mend="name a decoder, or a System")
     body = Body(model)
     return Prompted(body.engine, body.layout, instruction)
+
+
+def precision_of(system: System) -> str | None:
+    """The numbers that a System's weights are held in; None where nobody here knows (an endpoint, a floor)."""
+    inner = system.inner if isinstance(system, Saved) else system
+    if isinstance(inner, Prompted):
+        return inner.engine.model.precision
+    embedder = getattr(inner, "embedder", None)
+    return None if embedder is None else str(embedder.model.precision)
 
 
 def is_endpoint(name: str | Path) -> bool:

@@ -14,6 +14,7 @@ from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
 from rung.ladder.guarding import GuardTask, guard_tasks
+from rung.ladder.precision import fitted
 from rung.ladder.question import Guard, Question
 from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung, seeds_of
@@ -27,9 +28,11 @@ from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
 from rung.types import digest
 
-RECIPE = 2
+RECIPE = 3
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
+MOVES_WEIGHTS = ("virtual", "adapter", "weights")
+"""What rungs train that needs gradients through the base."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Plan:
     choice: Choice
     leaks: tuple[Leak, ...] = ()
     sample: str = field(default="", repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> dict[str, object]:
@@ -76,7 +80,7 @@ class Plan:
             "splits": dict(self.task.split_digests),
             "guards": [dict(guard.digests) for guard in self.guards],
             "base": self.body.model.digest,
-            "dtype": self.body.model.dtype,
+            "dtype": self.body.model.precision,
             "rungs": [[planned.label, digest(_fields(planned.rung))] for planned in self.rungs],
             "everything": self.choice.everything,
             "seed": self.choice.seed,
@@ -95,11 +99,12 @@ class Plan:
 
 
 def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
-    """The plan for a task and a base that are loaded."""
+    """The plan for a task and a base that are loaded; the base in coarser numbers where the memory budget asks for it."""
     if model.kind == "encoder" and task.kind != "classify":
         raise RungError(
             f"{model.name} is an encoder and cannot {task.kind}", where="--base", mend="use a decoder for this task"
         )
+    model, coarser = fitted(model, task.budget.memory)
     body = Body(model)
     task, leaks = _without_leaks(task, choice)
     task = set_aside_misfits(task, body)
@@ -111,8 +116,11 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     rates = Rates.measure(body)
     planned = [_planned(rung, task, body, facts, found, rates) for rung in ordered if rung.label in wanted]
     planned = _within_budget(planned, task)
-    sample = _sample(task, body)
-    return Plan(task, body, guards, _question(task, guards), tuple(planned), facts, found, choice, leaks, sample)
+    limits = [] if model.kind == "encoder" else body.engine.limits
+    return Plan(
+        task, body, guards, _question(task, guards), tuple(planned), facts, found, choice, leaks, _sample(task, body),
+        tuple(note for note in (coarser, *limits) if note),
+    )  # fmt: skip
 
 
 def _without_leaks(task: Task, choice: Choice) -> tuple[Task, tuple[Leak, ...]]:
@@ -159,6 +167,8 @@ def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, r
     if expected.seconds is not None:
         expected = replace(expected, seconds=expected.seconds * seeds_of(rung))
     skipped = rung.why_not(body, task)
+    if not skipped and body.model.dtype == "int8" and getattr(rung, "trains", "") in MOVES_WEIGHTS:
+        skipped = "weights held as int8 are not trained; take --dtype bfloat16, or give more memory"
     limit = task.budget.memory
     if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
         skipped = f"{OVER} of {limit / 1e9:.3g} GB of memory"

@@ -51,7 +51,7 @@ def _task_lines(plan: Plan) -> list[str]:
         f"task    {task.name} ({task.kind}): train {len(task.train):,}, validation {len(task.validation):,}, test {len(task.test):,}",
         f"goal    {goal}",
         f"base    {model.name} ({model.kind}, {model.parameters / 1e6:,.1f} M parameters, window {model.window:,}, "
-        f"{str(model.module.dtype).removeprefix('torch.')} on {model.device})",
+        f"{model.precision} on {model.device})",
         f"traffic {budget.requests:,} requests, {traffic_price}",
     ]
     lines += [
@@ -65,7 +65,7 @@ def _task_lines(plan: Plan) -> list[str]:
         lines += [f"        and {count - LISTED} more; the climb keeps them all in set-aside.jsonl"] * (count > LISTED)
     if plan.leaks:
         lines.append(f"leaks   {len(plan.leaks)} rows taken out of train and validation")
-    return lines + [f"note    {warning}" for warning in task.warnings]
+    return lines + [f"note    {warning}" for warning in (*task.warnings, *plan.notes)]
 
 
 def _rung_lines(plan: Plan) -> list[str]:

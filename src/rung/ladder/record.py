@@ -293,13 +293,15 @@ class TaskRecord:
 
 @dataclass(frozen=True)
 class BaseRecord:
-    """The base model: its name, kind, number of parameters, content hash and context window (tokens)."""
+    """The base model: its name, kind, number of parameters, content hash, context window (tokens), and the numbers that
+    its weights were held in (`float32`, `bfloat16`, `int8`)."""
 
     name: str
     kind: str = ""
     parameters: int | None = None
     digest: str = ""
     window: int | None = None
+    precision: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import MissingExtra, RungError, nearest
+from rung.model.precision import to_int8
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
-DTYPES = ("auto", "float32", "bfloat16")
+DTYPES = ("auto", "float32", "bfloat16", "int8")
 BUNDLED = Path(__file__).parent / "tiny"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -63,11 +64,11 @@ class Model:
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False) -> Model:
         """Find the base called `name` (`tiny`, `minilm`, a folder or a Hub id) and check that it can be loaded.
 
-        `dtype` is `auto` (as the checkpoint says), `float32` or `bfloat16`. Raises RungError where files are missing,
+        `dtype` is `auto` (as the checkpoint says), `float32`, `bfloat16`, or `int8` for weights that are only read. Raises RungError where files are missing,
         pickled, or need code that was not asked for.
         """
         if dtype not in DTYPES:
-            raise RungError(f"unknown dtype {dtype!r}", where="--base", mend=nearest(dtype, DTYPES))
+            raise RungError(f"unknown dtype {dtype!r}", where="--dtype", mend=nearest(dtype, DTYPES))
         folder = _find(name)
         config = _read_config(folder)
         _check_files(folder)
@@ -152,7 +153,29 @@ class Model:
     @cached_property
     def module(self) -> Any:
         """The weights as a `PreTrainedModel` in evaluation mode, shared by all who only read them."""
-        return self.fresh().requires_grad_(False).eval()
+        module = self.fresh().requires_grad_(False).eval()
+        return to_int8(module) if self.dtype == "int8" else module
+
+    @cached_property
+    def precision(self) -> str:
+        """The numbers that the weights are held in: `dtype`, or what `auto` comes to."""
+        if self.dtype != "auto":
+            return self.dtype
+        text = self.config.get("text_config") or {}
+        told = self.config.get("dtype") or self.config.get("torch_dtype") or text.get("dtype")
+        return str(told) if told else self._stored()
+
+    def _stored(self) -> str:
+        """Where the configuration is silent, transformers goes by the first tensor that is a real number."""
+        from safetensors import safe_open
+
+        names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+        with (
+            _told("the weights are damaged", self.folder),
+            safe_open(weight_files(self.folder)[0], framework="pt") as tensors,
+        ):
+            kinds = [tensors.get_slice(key).get_dtype() for key in tensors.keys()]  # noqa: SIM118 (no mapping)
+        return next((names[kind] for kind in kinds if kind in names), "float32")
 
     def fresh(self, dtype: str | None = None) -> Any:
         """A new copy of the weights, to be trained."""
@@ -167,7 +190,7 @@ class Model:
         with _told("the weights do not load", self.folder):
             module, found = classes[self.kind].from_pretrained(
                 str(self.folder),
-                dtype=dtype or self.dtype,
+                dtype=dtype or ("auto" if self.dtype == "int8" else self.dtype),
                 trust_remote_code=self.trust_remote_code,
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # refused below, by name

@@ -96,7 +96,7 @@ def save(system: System, folder: Path, *, body: Body | None = None, defaults: De
     manifest = {
         "format": FORMAT,
         "form": form.name,
-        "base": None if body is None else {"name": body.model.name, "digest": body.model.digest},
+        "base": None if body is None else _base(body),
         "settings": form.write(system, folder),
         "defaults": {
             "choices": list(defaults.choices),
@@ -155,11 +155,16 @@ def bundle_digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def _base(body: Body) -> dict[str, str]:
+    """What a bundle says of its base: the numbers it is held in are part of what was tested."""
+    return {"name": body.model.name, "digest": body.model.digest, "dtype": body.model.dtype}
+
+
 def _body(folder: Path, known: Mapping[str, str], base: str | None, body: Body | None) -> Body:
     from rung.model.load import Model
 
     if body is None:
-        body = Body(Model.load(base or known["name"]))
+        body = Body(Model.load(base or known["name"], dtype=known.get("dtype", "auto")))
     if body.model.digest != known["digest"]:
         raise RungError(
             f"was made on other weights than {body.model.name}", where=str(folder), mend="name its own base with --base"

@@ -22,7 +22,8 @@ Told = Callable[[str, int, int], None]  # task, items done, items
 class Line:
     """One score of a task, or of a group of `tasks`.
 
-    `errors` counts items that could not be asked, `cut` contexts that lost their beginning; both of the whole task.
+    `errors` counts items that could not be asked, `cut` contexts that lost their beginning; both of the whole task; `precision` is
+    what the weights were held in.
     """
 
     task: str
@@ -34,6 +35,7 @@ class Line:
     errors: int
     cut: int
     shots: int | None
+    precision: str
     notes: tuple[str, ...] = ()
     tasks: int | None = None
 
@@ -64,7 +66,7 @@ def bench(ask: Ask, engine: Callable[[], Engine], base: Mapping[str, str], out: 
             if not run.has(key):
                 with run.artefact(f"rows/{job.task.task}") as folder:
                     result = _kept(job, ask, engine(), folder / "rows.jsonl", told)
-                run.write(key, [line.to_json() for line in _lines(result)])
+                run.write(key, [line.to_json() for line in _lines(result, engine().model.precision)])
             lines += [Line.of(one) for one in run.read(key)]
         lines += [line for group in groups for line in averaged(group, lines)]
         run.write("results", [line.to_json() for line in lines])
@@ -83,11 +85,11 @@ def _kept(job: Job, ask: Ask, engine: Engine, file: Path, told: Told) -> Harness
         return one.run(keep, lambda done, of: told(job.task.task, done, of))
 
 
-def _lines(result: HarnessResult) -> Iterator[Line]:
+def _lines(result: HarnessResult, precision: str) -> Iterator[Line]:
     for score in result.scores:
         yield Line(
             result.task, score.metric, score.filter, score.higher_is_better, score.total, result.items, result.errors,
-            result.cut, result.shots, result.notes,
+            result.cut, result.shots, precision, result.notes,
         )  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def averaged(group: Group, lines: Sequence[Line]) -> Iterator[Line]:
             group.name, metric, filter_name, found[0].higher_is_better,
             mean_of([line.total for line in found], [line.items for line in found], rule.by_size),
             sum(line.items for line in found), sum(line.errors for line in found), sum(line.cut for line in found),
-            shots.pop() if len(shots) == 1 else None, tasks=len(found),
+            shots.pop() if len(shots) == 1 else None, found[0].precision, tasks=len(found),
         )  # fmt: skip
 
 

@@ -18,13 +18,13 @@ from rung.model.threads import set_threads
 HEAD = ("task", "score", "value", "± s.e.", "95 % interval", "items", "shots")
 
 
-def running(ask: Ask, base: str, out: Path) -> list[Line]:
+def running(ask: Ask, base: str, out: Path, dtype: str = "auto") -> list[Line]:
     """Run the benchmarks and give back a line a score."""
-    model = Model.load(base)
+    model = Model.load(base, dtype=dtype)
     if model.kind == "encoder":
         raise RungError("an encoder gives no likelihoods", where=base, mend="name a decoder or an encoder–decoder")
     set_threads()
-    identity = {"name": model.name, "digest": model.digest}
+    identity = {"name": model.name, "digest": model.digest, "precision": model.precision}
     return bench(ask, cache(lambda: Engine(model)), identity, out, _progress)
 
 
@@ -43,6 +43,7 @@ def table(lines: Sequence[Line]) -> str:
     rows = [HEAD, *map(_cells, lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     said = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    said.append(f"the weights were held as {lines[0].precision}")
     by_task = {line.task: line for line in lines if line.tasks is None}
     if errors := sum(line.errors for line in by_task.values()):
         said.append(f"{errors:,} items could not be asked and count as wrong; their rows say why")

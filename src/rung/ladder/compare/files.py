@@ -98,7 +98,8 @@ def summary_lines(comparison: Comparison) -> list[str]:
     for side, reading in zip(sides, comparison.readings):
         interval = write.interval(reading.low, reading.high)
         errors = f"  {side.errors} without an answer" if side.errors else ""
-        lines.append(f"  {side.name:<{wide}}  {write.value(reading.value):>7}  ({interval}){errors}")
+        held = f"  {side.precision}" if side.precision else ""
+        lines.append(f"  {side.name:<{wide}}  {write.value(reading.value):>7}  ({interval}){held}{errors}")
     for pair in comparison.pairs:
         gap = f"{write.gap(pair.difference)} {write.gap_unit} ({write.gap_interval(pair.low, pair.high)})"
         told = p_value(pair.adjusted).replace("p", "adjusted p", 1)

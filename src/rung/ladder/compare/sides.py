@@ -14,7 +14,7 @@ from rung.errors import RungError, nearest
 from rung.evaluate import evaluate
 from rung.ladder.assemble import item_of
 from rung.ladder.kept import Kept, is_kept, read_kept
-from rung.ladder.named import is_endpoint, system_named
+from rung.ladder.named import is_endpoint, precision_of, system_named
 from rung.metrics import METRICS
 from rung.system.bundle import MANIFEST
 from rung.task import Task
@@ -77,7 +77,10 @@ def _answered(place: str, task: Task | None, base: str | None) -> Kept:
     system = system_named(place, instruction=task.instructions[0] if task.instructions else "", base=base)
     done = evaluate(system, task)
     items = tuple(item_of(row) for row in done.examples)
-    return Kept(_name(place), task.name, task.kind, task.metric, "validation", task.labels, items, done.completions)
+    held = precision_of(system)
+    return Kept(
+        _name(place), task.name, task.kind, task.metric, "validation", task.labels, items, done.completions, held
+    )
 
 
 def _name(place: str) -> str:

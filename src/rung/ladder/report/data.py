@@ -71,6 +71,7 @@ def foot(view: View) -> Html:
         base.kind,
         f"{q.scaled(base.parameters)} parameters" if base.parameters else "",
         f"window {q.count(base.window)}" if base.window else "",
+        base.precision,
     ]
     looks = report.looks
     ever = f"{q.count(looks.here)} in this climb, {q.count(looks.ever)} ever" if looks.ever or looks.here else "none"
