@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 import sys
@@ -52,6 +53,8 @@ app.add_typer(convert, name="import")
 def main() -> None:
     """Run a verb; a `RungError` or a command line that cannot be read becomes one line and exit code 2."""
     prepare_environment()
+    for name in ("torchao", "torch.utils._pytree"):  # hints about kernels for other machines, once torchao is installed
+        logging.getLogger(name).setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without a sign shows its number

@@ -6,10 +6,6 @@ activations stay as they are, and so do the embeddings and the head. What is tra
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from typing import Any
 
 from rung.errors import MissingExtra, RungError
@@ -33,12 +29,8 @@ def to_int8(module: Any) -> Any:
 
 
 def _torchao() -> tuple[Any, Any]:
-    """The function and the setting; what the library prints about kernels for other machines is left out."""
-    logging.getLogger("torchao").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            from torchao.quantization import Int8WeightOnlyConfig, quantize_
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
         raise MissingExtra("int8", needs="the package torchao", what="a base held as int8") from error
     return quantize_, Int8WeightOnlyConfig()
