@@ -44,7 +44,7 @@ class Part:
     def digest(self) -> str:
         """SHA-256 of its settings and rows, wherever they lie."""
         settings = asdict(replace(self.task, folder=Path()))
-        return digest(_plain([settings, self.rows, self.pool]))
+        return digest(_plain([settings, list(self.rows), list(self.pool)]))
 
     def of(self, split: SplitName) -> Rows:
         """Its items of a split; a benchmark trains nobody."""
@@ -103,7 +103,7 @@ def benchmark_guard(guard: Guard, body: Body) -> BenchmarkGuard:
     for job in wanted(ask)[0]:
         task = job.task if guard.shots is None else replace(job.task, num_fewshot=guard.shots)
         rows, pool = job.data() if job.data else load_rows(task)
-        parts.append(Part(task, list(rows)[: guard.limit], pool))
+        parts.append(Part(task, rows[: guard.limit], pool))
     metrics = [part.task.metrics[0] for part in parts]
     for metric in metrics:
         if metric.name not in BY_ITEM or metric.column or not metric.higher_is_better:

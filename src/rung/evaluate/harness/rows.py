@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rung.errors import RungError, nearest
 from rung.evaluate.harness.spec import HarnessTask
 from rung.evaluate.harness.templates import Row
 
 
-def load_rows(task: HarnessTask) -> tuple[list[Row], list[Row]]:
+class DatasetRows(Sequence[Row]):
+    """The rows of a `datasets.Dataset`, read from its files as they are asked for; parts of it are of the same kind."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> DatasetRows: ...
+
+    def __getitem__(self, place: int | slice) -> Row | DatasetRows:
+        if isinstance(place, slice):
+            return DatasetRows(self._found.select(range(len(self))[place]))
+        row: Row = self._found[place]
+        return row
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._found)
+
+
+def load_rows(task: HarnessTask) -> tuple[Sequence[Row], Sequence[Row]]:
     """The items to score, and the rows that worked examples are drawn from. Raises RungError where data is missing."""
     found = _dataset(task)
 
-    def split(name: str) -> list[Row]:
+    def split(name: str) -> DatasetRows:
         if name not in found:
             raise RungError(f"has no split {name!r}", where=f"data of {task.task}", mend=nearest(name, list(found)))
-        rows = list(found[name])
-        if not rows:
+        rows = DatasetRows(found[name])
+        if not len(rows):
             raise RungError(f"the split {name!r} is empty", where=f"data of {task.task}", mend="give it rows")
         return rows
 
