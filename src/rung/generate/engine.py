@@ -334,9 +334,8 @@ class Engine:
         for group in self._grouped(contexts):
             prefix = self.prefixes.get(contexts[group.rows[0]][: group.length], variant)
             rows = [Row(contexts[r][group.length :], build(answers[r])) for r in group.rows]
-            order = sorted(range(len(rows)), key=lambda place: -rows[place].size)
-            for batch in _cut(order, [row.size for row in rows], self.batch_tokens):
-                for place, scores in zip(batch, self.forest.likelihoods(prefix, [rows[p] for p in batch])):
+            for batch, width in self.forest.passes(rows, self.batch_tokens):
+                for place, scores in zip(batch, self.forest.likelihoods(prefix, [rows[p] for p in batch], width)):
                     results[group.rows[place]] = scores
                 done += len(batch)
                 if progress:

@@ -8,6 +8,8 @@ finds out.
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +28,10 @@ HEAD_ROWS = 2048  # positions put through the output head at once: bounds the me
 # Tokens of a packed sequence, where the rows are shorter: little padding and little masked work; and, where a prefix is
 # joined to each sequence, few copies of it.
 PACK, PACK_JOINED = 64, 256
+
+
+WIDER, WIDEST = (1.0, 1.5, 2.0, 3.0), 1024
+"""Sequences are tried as wide as the longest row, and so many times wider, up to a bound for the mask's sake."""
 
 
 class Variants(Protocol):
@@ -64,6 +70,29 @@ class Packed:
     positions: torch.Tensor
     mask: torch.Tensor
     places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Rows taken for a pass: their tokens (`used`) and those of the sequences (`size`), and what is `left`."""
+
+    taken: list[int]
+    used: int
+    size: int
+    left: list[tuple[int, int]]
+
+
+def _filled(rows: Sequence[tuple[int, int]], width: int, sequences: int) -> Filled:
+    """Fill sequences with (size, place) in ascending order: each with the longest rows that still fit."""
+    left, taken, used, made = list(rows), list[int](), 0, 0
+    while left and made < sequences:
+        room, made = width, made + 1
+        while (at := bisect_right(left, (room, sys.maxsize)) - 1) >= 0:
+            size, place = left.pop(at)
+            taken.append(place)
+            room -= size
+        used += width - room
+    return Filled(taken, used, made * width, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +162,39 @@ class Forest:
             else:
                 yield
 
-    def pack(self, rows: Sequence[Row], base: int) -> Packed:
-        """Lay rows out in as few sequences as they fill, first come first placed; `base` tokens stand before each."""
-        longest = max(row.size for row in rows)
-        width = rounded(
-            max(longest, min(PACK if self.apart else PACK_JOINED, sum(row.size for row in rows))), LENGTH_STEP
-        )
+    @property
+    def least(self) -> int:
+        """The width that sequences of several rows have at least."""
+        return PACK if self.apart else PACK_JOINED
+
+    def passes(self, rows: Sequence[Row], tokens: int) -> Iterator[tuple[list[int], int]]:
+        """Which rows go through the module together, by their places, and how wide their sequences are.
+
+        A pass has about `tokens` at most, with its padding. The longest rows come first; what they leave free of their
+        sequences is filled with shorter ones, in sequences as wide as wastes least.
+        """
+        left = sorted((row.size, place) for place, row in enumerate(rows))
+        hidden = int(self.backbone.config.get_text_config().hidden_size)
+        while left:
+            longest = max(left[-1][0], self.least)
+            widths = {rounded(int(longest * times), LENGTH_STEP) for times in WIDER}
+            fits = [
+                width for width in sorted(widths) if width <= max(rounded(longest, LENGTH_STEP), min(WIDEST, tokens))
+            ]
+            tries = [_filled(left, width, max(1, tokens // width)) for width in fits]
+            # A token costs about 24 hidden² operations in a layer's products, and 4 hidden × width in its attention.
+            costs = [one.size * (6 * hidden + width) / one.used for one, width in zip(tries, fits)]
+            best = min(range(len(tries)), key=costs.__getitem__)
+            left = tries[best].left
+            yield tries[best].taken, fits[best]
+
+    def pack(self, rows: Sequence[Row], base: int, width: int | None = None) -> Packed:
+        """Lay rows out in as few sequences as they fill, first come first placed; `base` tokens stand before each.
+
+        `width` is the sequences' (None: that of the longest row, or a little more for several short ones).
+        """
+        least = max(max(row.size for row in rows), min(self.least, sum(row.size for row in rows)))
+        width = rounded(least, LENGTH_STEP) if width is None else width
         places: list[tuple[int, int]] = []
         ends: list[int] = []
         for row in rows:
@@ -206,9 +262,9 @@ class Forest:
         """Float32 logits (n, vocabulary) of states (n, hidden) as `read` gives them."""
         return (self.head(states) if self.split_head else states).float()
 
-    def likelihoods(self, prefix: Prefix, rows: Sequence[Row]) -> list[list[Likelihood]]:
-        """The likelihood of every answer of every row."""
-        packed = self.pack(rows, prefix.length)
+    def likelihoods(self, prefix: Prefix, rows: Sequence[Row], width: int | None = None) -> list[list[Likelihood]]:
+        """The likelihood of every answer of every row, in sequences of `width`."""
+        packed = self.pack(rows, prefix.length, width)
         states, _ = self.read(prefix, packed)
         where: dict[tuple[int, int], int] = {}
         wanted: list[tuple[int, int]] = []
