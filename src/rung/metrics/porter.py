@@ -6,10 +6,9 @@ endings of short words, words of two letters left alone. Each departure is marke
 
 from __future__ import annotations
 
-import itertools
 from functools import lru_cache
 
-_VOWELS = frozenset("aeiou")
+_LETTERS = {ord(one): "v" if one in "aeiou" else "c" for one in "abcdefghijklmnopqrstuvwxz0123456789"}
 
 # Departure: words that the rules would spoil.
 _IRREGULAR = {
@@ -32,6 +31,8 @@ _STEP_4 = (
     "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti",
     "ous", "ive", "ize",
 )  # fmt: skip
+_ENDS_2 = ("logi", *(suffix for suffix, _ in _STEP_2))
+_ENDS_3 = tuple(suffix for suffix, _ in _STEP_3)
 
 
 @lru_cache(maxsize=65536)
@@ -44,40 +45,40 @@ def stem(word: str) -> str:
     word = _plural(word)
     word = _past(word)
     word = _final_y(word)
-    word = _double_suffix(word)
-    word = _replace(word, _STEP_3)
-    word = _single_suffix(word)
+    if word.endswith(_ENDS_2):  # most words end in none of them
+        word = _double_suffix(word)
+    if word.endswith(_ENDS_3):
+        word = _replace(word, _STEP_3)
+    if word.endswith(_STEP_4):
+        word = _single_suffix(word)
     return _tidy(word)
 
 
-def _consonants(word: str) -> list[bool]:
-    """Which letters are consonants; y is one at the start and after a vowel."""
-    flags: list[bool] = []
-    for letter in word:
-        flags.append(letter not in _VOWELS if letter != "y" else not flags or not flags[-1])
-    return flags
+def _shape(word: str) -> str:
+    """Each letter as v, a vowel, or c, a consonant; y is a consonant at the start and after a vowel."""
+    shape = word.translate(_LETTERS)
+    while (at := shape.find("y")) >= 0:
+        shape = f"{shape[:at]}{'v' if at and shape[at - 1] == 'c' else 'c'}{shape[at + 1 :]}"
+    return shape
 
 
 def _measure(word: str) -> int:
     """Porter's m: how often a vowel is followed by a consonant."""
-    flags = _consonants(word)
-    return sum(not before and after for before, after in itertools.pairwise(flags))
+    return _shape(word).count("vc")
 
 
 def _has_vowel(word: str) -> bool:
-    return not all(_consonants(word))
+    return "v" in _shape(word)
 
 
 def _double_consonant(word: str) -> bool:
-    return len(word) >= 2 and word[-1] == word[-2] and _consonants(word)[-1]
+    return len(word) >= 2 and word[-1] == word[-2] and _shape(word).endswith("c")
 
 
 def _short_end(word: str) -> bool:
     """Consonant, vowel, consonant other than w, x, y at the end. Departure: also vowel, consonant as a whole word."""
-    flags = _consonants(word)
-    if len(word) == 2:
-        return not flags[0] and flags[1]
-    return len(word) >= 3 and flags[-3] and not flags[-2] and flags[-1] and word[-1] not in "wxy"
+    shape = _shape(word)
+    return shape == "vc" or (shape.endswith("cvc") and word[-1] not in "wxy")
 
 
 def _plural(word: str) -> str:
@@ -113,7 +114,7 @@ def _restored(base: str) -> str:
 def _final_y(word: str) -> str:
     """Step 1c. Departure: y becomes i only after a consonant that is not the first letter (enjoy stays, by stays)."""
     base = word[:-1]
-    return base + "i" if word.endswith("y") and len(base) > 1 and _consonants(base)[-1] else word
+    return base + "i" if word.endswith("y") and len(base) > 1 and _shape(base).endswith("c") else word
 
 
 def _double_suffix(word: str) -> str:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from itertools import chain, islice
+from itertools import chain, pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -25,9 +25,8 @@ from rung.types import Example
 Variant = Literal["1", "2", "L", "Lsum"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
-_WORD = re.compile(r"[a-z0-9]+")
-_END = "\0"
-_WORD_OR_END = re.compile(rf"[a-z0-9]+|{_END}")
+_END, _LINE = "\0", "\n"
+_WORD_OR_MARK = re.compile(rf"[a-z0-9]+|{_END}|{_LINE}")
 
 
 def rouge_f1(answer: str, references: Sequence[str], variant: Variant, *, stemmed: bool = False) -> float:
@@ -78,12 +77,13 @@ class _Texts:
 
     def __init__(self, texts: Sequence[str], stemmed: bool) -> None:
         self.texts, self.stemmed = texts, stemmed
-        # All texts are cut into words at once; a mark that no word holds keeps them apart.
+        # All texts are cut into words at once; marks that no word holds keep them, and their lines, apart.
         joined = _END.join(text.replace(_END, " ") for text in texts).lower()
-        words = _WORD_OR_END.findall(joined)
+        words = _WORD_OR_MARK.findall(joined)
         known = dict.fromkeys(words)
         known.pop(_END, None)
-        number: dict[str, int] = {_END: -1}
+        known.pop(_LINE, None)
+        number: dict[str, int] = {_END: -1, _LINE: -2}
         if stemmed:
             stems: dict[str, int] = {}
             for word in known:
@@ -92,9 +92,10 @@ class _Texts:
         else:
             number.update(zip(known, range(len(known))))
         marked = np.fromiter(map(number.__getitem__, words), dtype=np.int64, count=len(words))
-        ends = np.flatnonzero(marked < 0)
+        counted = np.cumsum(marked >= 0)  # words up to each place
         self.ids = marked[marked >= 0]
-        self.starts = np.concatenate([[0], ends - np.arange(ends.size), [self.ids.size]])[: len(texts) + 1]
+        self.starts = np.concatenate([[0], counted[marked == -1], [self.ids.size]])[: len(texts) + 1]
+        self.breaks = counted[marked == -2]  # words before each end of a line
         self.sizes = np.diff(self.starts)
 
     def shared(self, first: np.ndarray, second: np.ndarray, variant: Variant) -> tuple[np.ndarray, np.ndarray]:
@@ -122,25 +123,62 @@ class _Texts:
 
     def _summaries(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Union of common subsequences, line by line; where either side is a single line on both, that is ROUGE-L."""
-        single = np.array([len(self._lines(t)) <= 1 for t in range(len(self.texts))])
+        inside = np.searchsorted(self.breaks, self.starts[1:], "left") - np.searchsorted(
+            self.breaks, self.starts[:-1], "right"
+        )
+        single = inside <= 0
         shared = np.zeros(first.size, dtype=np.int64)
         plain = single[first] & single[second]
         shared[plain] = common_lengths(self.ids, self.starts, first[plain], second[plain])
         for pair in np.flatnonzero(~plain):
-            shared[pair] = _union(self._lines(int(first[pair])), self._lines(int(second[pair])))
+            shared[pair] = self._union(int(first[pair]), int(second[pair]))
         return shared
 
     @cached_property
     def _cut(self) -> dict[int, list[list[int]]]:
         return {}
 
+    @cached_property
+    def _edges(self) -> list[int]:
+        """The first of `breaks` in each text, and behind the last."""
+        found: list[int] = np.searchsorted(self.breaks, self.starts).tolist()
+        return found
+
+    @cached_property
+    def _words(self) -> list[int]:
+        found: list[int] = self.ids.tolist()
+        return found
+
     def _lines(self, text: int) -> list[list[int]]:
-        """The words of each line that is not empty."""
+        """The words of each line that has any."""
         if text not in self._cut:
-            words = iter(self.ids[self.starts[text] : self.starts[text + 1]].tolist())
-            lines = self.texts[text].lower().split("\n")
-            self._cut[text] = [list(islice(words, len(_WORD.findall(line)))) for line in lines if line]
+            begin, end = int(self.starts[text]), int(self.starts[text + 1])
+            first, last = self._edges[text : text + 2]
+            edges = [begin, *self.breaks[first:last].tolist(), end]
+            self._cut[text] = [self._words[one:two] for one, two in pairwise(edges) if one < two]
         return self._cut[text]
+
+    @cached_property
+    def _counted(self) -> dict[int, Counter[int]]:
+        return {}
+
+    def _counts(self, text: int) -> Counter[int]:
+        """How often each word stands in a text."""
+        if text not in self._counted:
+            self._counted[text] = Counter(self._words[self.starts[text] : self.starts[text + 1]])
+        return self._counted[text]
+
+    def _union(self, said: int, right: int) -> int:
+        """The union of the common subsequences of each line of `right` with every line of `said` (Lin 2004, 3.2).
+
+        No word counts more often than `said` has it.
+        """
+        shared: Counter[int] = Counter()
+        for line in self._lines(right):
+            if taken := common_places(line, self._lines(said)):
+                shared.update(word for word, bit in zip(line, reversed(f"{taken:b}")) if bit == "1")
+        there = self._counts(said)
+        return sum(min(count, there[word]) for word, count in shared.items())
 
 
 def _numbered(ids: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,20 +212,3 @@ def _spread(codes: np.ndarray, starts: np.ndarray, texts: np.ndarray, width: int
     inside = np.arange(sizes.sum()) + np.repeat(starts[:-1][texts] - (ends - sizes), sizes)
     keys: np.ndarray = np.repeat(np.arange(texts.size), sizes) * width + codes[inside]
     return keys
-
-
-def _union(said: Sequence[Sequence[int]], right: Sequence[Sequence[int]]) -> int:
-    """The union of the common subsequences of each line of `right` with every line of `said` (Lin 2004, 3.2).
-
-    No word counts more often than both texts have it.
-    """
-    there, wanted = Counter(chain(*said)), Counter(chain(*right))
-    shared = 0
-    for line in right:
-        for place in common_places(line, said):
-            word = line[place]
-            if there[word] and wanted[word]:
-                there[word] -= 1
-                wanted[word] -= 1
-                shared += 1
-    return shared

@@ -69,29 +69,35 @@ def _places_of(ids: np.ndarray, starts: np.ndarray, texts: np.ndarray, width: in
 
 def common_subsequence(first: Sequence[int], second: Sequence[int]) -> int:
     """Length of the longest common subsequence of two texts of any length."""
-    return len(second) - _rows(first, _places(second), len(second))[-1].bit_count()
+    return len(second) - _row(first, _places(second), len(second)).bit_count()
 
 
-def common_places(line: Sequence[int], others: Sequence[Sequence[int]]) -> set[int]:
-    """Places in `line` of a longest common subsequence with each of `others`: of several, that of `rouge_score`.
+def common_places(line: Sequence[int], others: Sequence[Sequence[int]]) -> int:
+    """Places in `line`, as bits, of a longest common subsequence with each of `others`: of several, that of `rouge_score`.
 
-    Walks back from the ends of both; where their last words differ, `line` gives way unless that costs length: a zero at
-    bit i - 1 after j words says that word i of `line` adds to it.
+    That one walks back from the ends of both; where their last words differ, `line` gives way unless that costs length: a
+    zero at bit i - 1 after j words says that word i of `line` adds to it. Words of the other that `line` has not change no
+    row, so whole stretches of them are one step.
     """
-    places, taken = _places(line), set()
+    places, full, taken = _places(line), (1 << len(line)) - 1, 0
     for other in others:
-        if places.keys().isdisjoint(other):
-            continue
-        rows = _rows(other, places, len(line))
-        i, j = len(line), len(other)
-        while i and j:
-            if line[i - 1] == other[j - 1]:
-                i, j = i - 1, j - 1
-                taken.add(i)
-            elif rows[j] >> (i - 1) & 1:
-                i -= 1
-            else:
-                j -= 1
+        hits, row = [], full
+        for j, bits in enumerate(map(places.get, other)):
+            if bits:
+                both = row & bits
+                row = (row + both | row - both) & full
+                hits.append((j, bits, row))
+        below, behind = full, len(other)  # words of `line` that are left, as bits; the word that was looked at before
+        for j, bits, row in reversed(hits):
+            if behind > j + 1:
+                below = (1 << (~row & below).bit_length()) - 1
+            top = 1 << ((bits | ~row) & below).bit_length()  # the bit above the highest that is a match, or needed
+            if found := bits & top >> 1:
+                taken |= found
+                top >>= 1
+            below, behind = top - 1, j
+            if not below:
+                break
     return taken
 
 
@@ -102,14 +108,10 @@ def _places(words: Sequence[int]) -> dict[int, int]:
     return places
 
 
-def _rows(words: Sequence[int], places: Mapping[int, int], size: int) -> list[int]:
-    """The row before the first word, and after each."""
+def _row(words: Sequence[int], places: Mapping[int, int], size: int) -> int:
+    """The row behind the last word."""
     full = row = (1 << size) - 1
-    rows = [row]
-    for word in words:
-        found = places.get(word)
-        if found is not None:
-            hits = row & found
-            row = (row + hits | row - hits) & full
-        rows.append(row)
-    return rows
+    for bits in filter(None, map(places.get, words)):
+        both = row & bits
+        row = (row + both | row - both) & full
+    return row
