@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def task_of(file: Path) -> HarnessTask:
         ({"doc_to_choice": None}, "doc_to_choice"),
         ({"doc_to_target": None}, "doc_to_target"),
         ({"metric_list": [{"metric": "exactness"}]}, "exactness"),
+        ({"metric_list": [{"metric": "word_perplexity"}]}, "word_perplexity"),  # of texts, not of choices
         ({"filter_list": [{"name": "a", "filter": [{"function": "regx"}]}]}, "regex"),
         ({"use_prompt": "promptsource:x"}, "use_prompt"),
         ({"fewshot_config": {"sampler": "balanced"}}, "sampler"),
@@ -125,6 +127,32 @@ def test_an_item_that_cannot_be_asked_is_a_row_and_the_others_count(base: Base, 
     assert (
         kept[0]["error"] is None and len(result.values["acc", "none"]) == 3 and result.values["acc", "none"][2] == 0.0
     )
+
+
+@pytest.mark.parametrize("kind", ["multiple_choice", "generate_until"])
+def test_an_item_that_breaks_the_engine_is_a_row_and_the_others_count(kind: str, base: Base, tmp_path: Path) -> None:
+    """A token that the embeddings do not have: the pass of all items fails, and in the end its own alone."""
+    folder = tmp_path / "base"
+    shutil.copytree(base("llama-plain"), folder)
+    model = Model.load(str(folder))
+    model.tokenizer.add_tokens(["zebra"])
+    rows = [
+        {"question": f"north {word}", "choices": ["one", "two"], "answer": 0} for word in ("is", "zebra", "my", "red")
+    ]
+    task = task_of(write(tmp_path, {"output_type": kind, "generation_kwargs": {"max_gen_toks": 3}}, rows))
+    kept: list[dict[str, Any]] = []
+    result = HarnessRun(task, Engine(model)).run(kept.append)
+    assert result.errors == 1 and [row["error"] is None for row in kept] == [True, False, True, True]
+    assert "small, item 1: the engine failed (IndexError: " in kept[1]["error"]
+    assert set(kept[1]["values"]["none"].values()) == {0.0}
+    alone = HarnessRun(task, Engine(model), data=(rows[2:], ())).run()
+    assert alone.values[result.scores[0].metric, "none"] == result.values[result.scores[0].metric, "none"][2:]
+
+
+def test_a_context_longer_than_the_window_loses_its_beginning_and_is_told(base: Base, tmp_path: Path) -> None:
+    rows = [{**ROWS[0], "question": "north " * 300}, ROWS[1]]
+    result = HarnessRun(task_of(write(tmp_path, {}, rows)), Engine(Model.load(str(base("llama-plain"))))).run()
+    assert (result.cut, result.errors) == (2, 0)  # once for each choice
 
 
 def test_ids_behind_a_context_are_those_of_the_whole(base: Base) -> None:
