@@ -61,7 +61,7 @@ def pool_split(task: HarnessTask) -> str:
 
 
 def _dataset(task: HarnessTask) -> Mapping[str, Sequence[Any]]:
-    from datasets import DatasetDict, load_dataset
+    from datasets import DatasetDict, disable_progress_bars, load_dataset
     from datasets.exceptions import DatasetGenerationError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -70,6 +70,7 @@ def _dataset(task: HarnessTask) -> Mapping[str, Sequence[Any]]:
         settings["data_files"] = _placed(settings["data_files"], task.folder)
     path = str(task.dataset_path)
     path = str(task.folder / path) if (task.folder / path).exists() else path
+    disable_progress_bars()  # they would run into Rung's own lines
     try:
         found = load_dataset(path, task.dataset_name, **settings)
     except (OSError, ValueError, DatasetGenerationError, HfHubHTTPError, OfflineModeIsEnabled) as error:
