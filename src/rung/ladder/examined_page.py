@@ -24,7 +24,7 @@ def render(found: Examined, kept: Kept) -> str:
     write = Scores(METRICS[found.metric].kind)
     interval = "" if found.low is None else f" ({write.interval(found.low, found.high)}, 95 %)"
     top = card(
-        tag("div", f"{found.task} · {found.split} · {kept.name}", class_="eyebrow"),
+        tag("div", " · ".join(filter(None, (found.task, found.split, kept.name, found.precision))), class_="eyebrow"),
         tag("h1", f"{found.metric} {write.value(found.value)}{interval}"),
         tag(
             "p",

@@ -11,6 +11,8 @@ from rung.page.markup import Html, Part, tag
 from rung.page.plots import value_range
 
 _STEP, _TOP, _FOOT = 34.0, 8.0, 26.0
+BOLD = 1.12
+"""How much wider names are for being bold."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def intervals(
     """The plot; `ends` bound the scale, `zero` is a line to hold the intervals against."""
     numbers = [n for row in rows for n in (row.value, row.low, row.high, zero) if n is not None]
     low, high = value_range(numbers, ends)
-    names = min(0.32 * width, max(text_width(row.name, 13) for row in rows) + 8)
+    names = min(0.32 * width, BOLD * max(text_width(row.name, 13) for row in rows) + 8)
     said = max(text_width(row.words, 13) for row in rows) + 8
     bottom = _TOP + _STEP * len(rows)
     across = Linear(low, high, names + 20, width - said - 20)
@@ -55,7 +57,7 @@ def intervals(
 
 def _line(row: Interval, y: float, across: Linear, names: float, width: float) -> Html:
     parts: list[Part] = [tag("title", f"{row.name}: {row.words}")]
-    parts.append(text(names, y + 4.5, clipped(row.name, names, 13), "strong", "end"))
+    parts.append(text(names, y + 4.5, clipped(row.name, names / BOLD, 13), "strong", "end"))
     if row.low is not None and row.high is not None:
         parts.append(rule(across(row.low), y, across(row.high), y, "interval"))
     parts.append(tag("circle", cx=across(row.value), cy=y, r=5, class_="dot"))

@@ -119,6 +119,14 @@ class Scores:
             return NOTHING
         return f"{fixed(100 * value, 1)} %" if self.percent else fixed(value, 3)
 
+    def at_least(self, value: float | None) -> str:
+        """A lower bound, rounded down: what is written is still reached.
+
+        >>> Scores("binary").at_least(0.86497), Scores("graded").at_least(0.3)
+        ('86.4 %', '0.300')
+        """
+        return self.value(None if value is None else math.floor(value * 1000 + 1e-9) / 1000)
+
     def interval(self, low: float | None, high: float | None) -> str:
         """An interval, the unit said once.
 

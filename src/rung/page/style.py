@@ -47,7 +47,7 @@ h1, h2, h3 { line-height: 1.25; margin: 0; text-wrap: balance; }
 h2 { font: 600 21px/1.3 var(--sans); letter-spacing: -.014em; }
 h3 { font-size: 15px; font-weight: 620; }
 p { margin: .5rem 0 0; text-wrap: pretty; }
-section { margin: 0 0 44px; }
+section { margin: 0 0 44px; } .card + section, .below + section { margin-top: 44px; }
 section > * + * { margin-top: 14px; } section > .lead { color: var(--soft); max-width: 84ch; margin: .3rem 0 2px; }
 section > .label { margin: 22px 0 0; } section > .label + * { margin-top: 8px; }
 .soft { color: var(--soft); } .faint { color: var(--faint); } .small { font-size: 13px; } .nowrap { white-space: nowrap; }

@@ -52,7 +52,7 @@ def _facts(view: View) -> Html | None:
         return None
     facts: list[tuple[str, str, str]] = []
     if rung.test is not None:
-        sure = f"≥ {view.scores.value(rung.test.lower)} ({q.percent(1 - rung.test.level, 3)} sure)"
+        sure = f"≥ {view.scores.at_least(rung.test.lower)} ({q.percent(1 - rung.test.level, 3)} sure)"
         facts.append((f"{view.report.task.metric} on test", view.scores.value(rung.test.value), sure))
     elif rung.validation is not None:
         seen = rung.validation

@@ -106,7 +106,7 @@ def _test(view: View, rung: RungEntry) -> Part:
         return tag("span", q.NOTHING, class_="faint")
     return join(
         view.scores.value(rung.test.value),
-        tag("small", f"≥ {view.scores.value(rung.test.lower)}"),
+        tag("small", f"≥ {view.scores.at_least(rung.test.lower)}"),
         tag("small", f"look {rung.test.look}"),
     )
 

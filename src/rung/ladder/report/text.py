@@ -38,7 +38,7 @@ def cells(view: View, rung: RungEntry) -> tuple[str, ...]:
         view.scores.value(seen.value) if seen else "",
         view.scores.interval(seen.low, seen.high) if seen and seen.low is not None else "",
         view.scores.gap(versus.difference) if versus else "",
-        f"{view.scores.value(test.value)} (≥ {view.scores.value(test.lower)})" if test else "",
+        f"{view.scores.value(test.value)} (≥ {view.scores.at_least(test.lower)})" if test else "",
         ", ".join(_guard(seen) for seen in rung.guards_seen),
         q.seconds(measured.train_seconds) if measured and measured.train_seconds is not None else "",
         q.memory(measured.peak_memory) if measured and measured.peak_memory is not None else "",
