@@ -42,7 +42,7 @@ from rung.ladder.assemble import hardware
 from rung.model.load import Model
 
 GOALS = {"letters": 3.5, "texts": 6.0, "short": 5.0, "anew": 1.0}
-BATCHES = (4, 16, 64)
+BATCHES = (1, 2, 4, 16)
 ROUNDS = 2
 
 
