@@ -35,9 +35,12 @@ def test_a_task_file_is_scored_and_kept(place: Path, rung: Command) -> None:
     assert said.code == 0 and said.err.splitlines()[-1] == "colours: 40 of 40"
     head, acc, *_ = said.out.splitlines()
     assert head.split() == ["task", "score", "value", "±", "s.e.", "95", "%", "interval", "items", "shots"]
-    assert acc.split()[:2] == ["colours", "acc"] and " to " in acc and said.out.splitlines()[-1].endswith("as float32")
+    assert acc.split()[:2] == ["colours", "acc"] and " to " in acc and said.out.splitlines()[-2].endswith("as float32")
     rows = [json.loads(line) for line in (place / "scores/rows/colours/rows.jsonl").read_text().splitlines()]
     assert len(rows) == 40 and len(rows[0]["loglikelihoods"]) == 2
+    assert said.out.splitlines()[-1] == "wrote scores/report.html"
+    page = (place / "scores/report.html").read_text()
+    assert "<svg" in page and "<script" not in page and "order 1" in page
     again = rung(*words)
     assert (again.code, again.out, again.err) == (0, said.out, "")  # nothing is scored twice
     assert json.loads(rung(*words, "--json").out)[0]["precision"] == "float32"

@@ -35,7 +35,8 @@ def benchmark(
 ) -> None:
     """Score a base on known benchmarks, or on task files of lm-eval, item by item as lm-eval does."""
     from rung.errors import RungError
-    from rung.evaluate.harness.report import listing, running, table
+    from rung.evaluate.harness.command import listing, running
+    from rung.evaluate.harness.report import table
     from rung.evaluate.harness.wanted import Ask
 
     if listed:
@@ -44,4 +45,8 @@ def benchmark(
     if not names:
         raise RungError("nothing to score", where="benchmark", mend="name suites (see --list) or task files")
     lines = running(Ask(tuple(names), data, limit, shots, samples, run_code), base, out, dtype)
-    print(json.dumps([line.to_json() for line in lines], ensure_ascii=False) if as_json else table(lines))
+    if as_json:
+        print(json.dumps([line.to_json() for line in lines], ensure_ascii=False))
+    else:
+        print(table(lines))
+        print(f"wrote {out}/report.html")

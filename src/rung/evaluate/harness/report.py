@@ -1,58 +1,35 @@
-"""A benchmark's run from the command line: the base loaded when it is needed, progress on standard error, the table."""
+"""What a benchmark came to, in words: the table of scores, and what a reader should know of them. The page is `page`."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
-from rung.errors import RungError
-from rung.evaluate.harness.bench import Line, bench
-from rung.evaluate.harness.suites.table import SUITES
-from rung.evaluate.harness.wanted import Ask
-from rung.generate.engine import Engine
-from rung.model.load import Model
-from rung.model.threads import set_threads
+from rung.evaluate.harness.bench import Line
 
 HEAD = ("task", "score", "value", "± s.e.", "95 % interval", "items", "shots")
 
 
-def running(ask: Ask, base: str, out: Path, dtype: str = "auto") -> list[Line]:
-    """Run the benchmarks and give back a line a score."""
-    model = Model.load(base, dtype=dtype)
-    if model.kind == "encoder":
-        raise RungError("an encoder gives no likelihoods", where=base, mend="name a decoder or an encoder–decoder")
-    set_threads()
-    identity = {"name": model.name, "digest": model.digest, "precision": model.precision}
-    return bench(ask, cache(lambda: Engine(model)), identity, out, _progress)
-
-
-def _progress(task: str, done: int, of: int) -> None:
-    print(f"{task}: {done:,} of {of:,}", file=sys.stderr, flush=True)
-
-
-def listing() -> str:
-    """The suites and the data that each needs."""
-    width = max(map(len, SUITES))
-    return "\n".join(f"{one.name:{width}}  {one.title}; looks in --data for {one.needs}" for one in SUITES.values())
-
-
 def table(lines: Sequence[Line]) -> str:
     """The scores in columns, and below them what a reader should know of them."""
-    rows = [HEAD, *map(_cells, lines)]
+    rows = [HEAD, *map(cells, lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     said = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    said.append(f"the weights were held as {lines[0].precision}")
+    return "\n".join([*said, *remarks(lines)])
+
+
+def remarks(lines: Sequence[Line]) -> list[str]:
+    """What a reader of the scores should know."""
+    said = [f"the weights were held as {lines[0].precision}"]
     by_task = {line.task: line for line in lines if line.tasks is None}
     if errors := sum(line.errors for line in by_task.values()):
         said.append(f"{errors:,} items could not be asked and count as wrong; their rows say why")
     if cut := sum(line.cut for line in by_task.values()):
         said.append(f"{cut:,} contexts were longer than the window and lost their beginning")
-    return "\n".join(said + _notes(list(by_task.values())))
+    return said + _notes(list(by_task.values()))
 
 
-def _cells(line: Line) -> tuple[str, ...]:
+def cells(line: Line) -> tuple[str, ...]:
+    """A line of the table."""
     total = line.total
     return (
         line.task if line.tasks is None else f"{line.task} ({line.tasks} tasks)",
