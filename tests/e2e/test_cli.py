@@ -174,7 +174,7 @@ def test_eval_on_validation_is_free_and_on_test_a_look(climbed: Path, rung: Comm
     own = ("--ledger", "own.sqlite")
     said = rung("eval", "run", "task.yaml", "--rows", "rows.jsonl", *own)
     assert said.code == 0 and not said.err
-    assert re.match(r"tickets, validation: accuracy 0\.\d+ \(95 % interval .*\) on 20 rows\n", said.out)
+    assert re.match(r"tickets, validation: accuracy 0\.\d+ \(95 % interval .*\) on 20 rows, float32\n", said.out)
     assert len((climbed / "rows.jsonl").read_text().splitlines()) == 20
     assert not (climbed / "own.sqlite").exists()
     first = json.loads(rung("eval", "run", "task.yaml", "--test", "--json", *own).out)

@@ -19,7 +19,7 @@ def test_two_rungs_of_a_run_side_by_side(climbed: Path, rung: Command) -> None:
     assert said.code == 0 and not said.err
     lines = said.out.splitlines()
     assert lines[0] == "tickets: accuracy on 20 validation rows"
-    assert re.fullmatch(r"  run/zero-shot +\d+\.\d %  \(\d+\.\d to \d+\.\d\)", lines[1])
+    assert re.fullmatch(r"  run/zero-shot +\d+\.\d %  \(\d+\.\d to \d+\.\d\)  float32", lines[1])
     assert re.fullmatch(r"  run/zero-shot - run/few-shot-2: \S+ points \(.* to .*\), adjusted p .*", lines[3])
     assert re.match(r"they disagree on \d+ of 20 rows", lines[4]) and lines[-1] == "wrote files/comparison.html"
     written = sorted(file.name for file in (climbed / "files").iterdir())
