@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from rung.model.load import Model
     from rung.system.bundle import load
     from rung.task import Task
+    from rung.train.trainer import Trainer
 
-__all__ = ["Choice", "Climb", "Model", "RungError", "Task", "climb", "load", "plan_task"]
+__all__ = ["Choice", "Climb", "Model", "RungError", "Task", "Trainer", "climb", "load", "plan_task"]
 
 _HOMES = {
     "Choice": "rung.ladder.choice",
@@ -32,6 +33,7 @@ _HOMES = {
     "Model": "rung.model.load",
     "RungError": "rung.errors",
     "Task": "rung.task",
+    "Trainer": "rung.train.trainer",
     "climb": "rung.ladder.climb",
     "load": "rung.system.bundle",
     "plan_task": "rung.ladder.plan",

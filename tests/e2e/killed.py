@@ -74,12 +74,12 @@ def run(seed: int, speed: float, mean: float, words: list[str]) -> None:
     """Process after process until one ends by itself."""
     import rung.cli.main
     import rung.ladder.climb
-    import rung.train.trainer
+    import rung.train.keeper
 
     clock = types.SimpleNamespace(
         monotonic=lambda: time.monotonic() * speed, perf_counter=time.perf_counter, time=time.time
     )
-    rung.train.trainer.time = clock
+    rung.train.keeper.time = clock
     chance, deaths = random.Random(seed), 0
     while True:
         before = finished_documents()

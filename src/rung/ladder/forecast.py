@@ -25,7 +25,7 @@ from rung.system.body import Body
 from rung.task import Task
 from rung.train.answers import MICRO_TOKENS
 from rung.train.settings import TrainSettings
-from rung.train.trainer import low_precision
+from rung.train.surroundings import low_precision
 
 if TYPE_CHECKING:
     import torch

@@ -21,8 +21,10 @@ from rung.errors import RungError
 from rung.model.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.model.embed import BATCH_TOKENS, Pooling, by_length, hidden_states, padded
 from rung.train.answers import ShuffledSteps
+from rung.train.keeper import Judgement, Progress
 from rung.train.settings import FitResult, TrainSettings
-from rung.train.trainer import Judgement, Progress, low_precision, train
+from rung.train.surroundings import low_precision
+from rung.train.trainer import train
 from rung.types import digest
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)

@@ -21,8 +21,9 @@ from rung.train.answers import (
     mean_loss,
     virtual_tokens,
 )
+from rung.train.keeper import Judgement, Progress
 from rung.train.settings import FitResult, TrainExample, TrainSettings
-from rung.train.trainer import Judgement, Progress, train
+from rung.train.trainer import train
 from rung.types import digest
 
 

@@ -26,13 +26,14 @@ from rung.model.build import build
 from rung.model.load import pick_device
 from rung.model.tokenizer import train_tokenizer
 from rung.train.keep import latest_checkpoint, step_of_checkpoint
+from rung.train.keeper import Judgement
 from rung.train.masters import Masters
 from rung.train.objectives import OBJECTIVES, Batch, Objective, token_losses
 from rung.train.recipe import Recipe
 from rung.train.schedule import schedule
 from rung.train.settings import FitResult, TrainSettings
 from rung.train.stream import Corpus, Stage, write_corpus
-from rung.train.trainer import Judgement, train
+from rung.train.trainer import train
 from rung.types import digest
 
 Report = Callable[[str], None]

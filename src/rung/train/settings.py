@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import RungError
@@ -20,15 +21,16 @@ Stopped = Literal["finished", "patience", "paused", "diverged"]
 
 
 class Diverged(RungError):
-    """The loss became infinite or undefined before any checkpoint was worth keeping."""
+    """The loss became infinite or undefined. `batch` is the file that the step's batch was kept in."""
 
-    def __init__(self, step: int, learning_rate: float) -> None:
+    def __init__(self, step: int, learning_rate: float, batch: Path | None = None) -> None:
+        kept = f"; its batch is kept in {batch}" if batch else ""
         super().__init__(
-            f"the loss is not a number at step {step} (learning rate {learning_rate:g})",
+            f"the loss is not a number at step {step} (learning rate {learning_rate:g}){kept}",
             where="training",
-            mend="lower the learning rate",
+            mend="lower the learning rate" + (", or look for the row that breaks it" if batch else ""),
         )
-        self.step = step
+        self.step, self.batch = step, batch
 
 
 @dataclass(frozen=True, slots=True)

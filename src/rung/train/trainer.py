@@ -1,46 +1,40 @@
-"""The one training loop: `transformers.Trainer`, told what a step is, what its loss is, and how it is judged.
+"""The one training loop: `transformers.Trainer` with all it documents, and, where an objective is given, steps of ours.
 
 A step brings the batches of one optimizer step and the number of targets in them; an objective turns a batch into a
-summed loss. Everything that tunes or pretrains hands both to `train`. Checkpoints hold what moves and nothing else,
-and take their name only when complete. What the examples mean is not known here.
+summed loss. Everything that tunes or pretrains hands both to `train`. What the examples mean is not known here, nor
+what a checkpoint remembers beside weights (`keep`, `keeper`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import json
-import os
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import safetensors.torch
 import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback
 
 from rung.errors import RungError
-from rung.model.randomness import kept_randomness
+from rung.train.breaks import keep_batch, memory_told
+from rung.train.foreign import check_same_model
 from rung.train.keep import (
-    RECORD,
     WEIGHTS,
-    Best,
     Ledger,
     latest_checkpoint,
     load_weights,
     step_of_checkpoint,
     trainable_weights,
 )
-from rung.train.settings import CurvePoint, Diverged, FitResult, TrainSettings
+from rung.train.keeper import Judgement, Keeper, Progress
+from rung.train.settings import Diverged, FitResult, TrainSettings
+from rung.train.surroundings import check_trainable, device_of, low_precision, untouched_surroundings
 
 Objective = Callable[[Any, Mapping[str, torch.Tensor]], torch.Tensor]
-Progress = Callable[[int, int], None]
-LARGE = 50_000_000  # weights from which a second of care for memory is worth it
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -50,21 +44,6 @@ class Steps(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, step: int) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What an evaluation found: the task's own score (greater is better) and the validation loss."""
-
-    score: float | None = None
-    validation_loss: float | None = None
-
-    @property
-    def rank(self) -> float | None:
-        """What decides which weights are best."""
-        if self.score is not None:
-            return self.score
-        return None if self.validation_loss is None else -self.validation_loss
 
 
 def train(
@@ -126,7 +105,19 @@ def train(
 def _run(
     keeper: Keeper, steps: Steps, objective: Objective, optimizers: tuple[Any, Any], checkpoint: Path | None
 ) -> None:
-    loop = Loop(keeper.module, steps, objective, keeper.settings, keeper, optimizers)
+    module, settings = keeper.module, keeper.settings
+    loop = Trainer(
+        module,
+        _arguments(module, settings, len(steps), keeper.folder),
+        train_dataset=steps,
+        callbacks=[keeper],
+        optimizers=optimizers,
+        objective=objective,
+        fast=low_precision(settings, device_of(module)),
+        broken=keeper.folder,
+        saw=keeper.saw,
+    )
+    loop.remove_callback(PrinterCallback)
     try:
         loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Diverged:
@@ -135,39 +126,57 @@ def _run(
         keeper.ledger.stopped = "diverged"
 
 
-class Loop(transformers.Trainer):
-    """`transformers.Trainer` whose step is a list of batches and whose loss is a mean over the targets of the step.
+class Trainer(transformers.Trainer):
+    """`transformers.Trainer`: every argument it documents means here what it means there. What is ours:
 
-    Differs from its parent: gradients accumulate over the batches of one step inside `training_step`, so that how a
-    step is cut into pieces is free; checkpoints hold the trainable weights only.
+    - A loss that is no number ends the training (`Diverged`), with the batch kept in a file of the folder `broken`
+      (None: `args.output_dir`); memory that runs out is one line (`OutOfMemory`); a checkpoint of another model is
+      refused, where the parent loads the names that fit.
+    - Checkpoints hold only the weights that move, in `trainable.safetensors`, where `trainable_only` (None: where some
+      weights are frozen; models of `peft` keep the parent's form, which is as small). `save_model` writes the whole.
+    - With an `objective`, `train_dataset` holds steps, `{"micros": [batch, …], "targets": int, "tokens": int}`: the
+      objective's summed losses of a step's batches are divided by its targets (nats a target), so how a step is cut
+      into batches is free. `fast` computes products in bfloat16; `saw(loss, targets, tokens)` is told of each step.
     """
 
     def __init__(
         self,
-        module: Any,
-        steps: Steps,
-        objective: Objective,
-        settings: TrainSettings,
-        keeper: Keeper,
-        optimizers: tuple[Any, Any] = (None, None),
+        *arguments: Any,
+        objective: Objective | None = None,
+        fast: bool = False,
+        trainable_only: bool | None = None,
+        broken: Path | None = None,
+        saw: Callable[[float, int, int], None] | None = None,
+        **named: Any,
     ) -> None:
-        self.objective = objective
-        self.keeper = keeper
-        self.low_precision = low_precision(settings, device_of(module))
-        super().__init__(
-            model=module,
-            args=_arguments(module, settings, len(steps), keeper.folder),
-            data_collator=_only,
-            train_dataset=steps,
-            callbacks=[keeper],
-            optimizers=optimizers,
-        )
-        self.remove_callback(PrinterCallback)
-        # transformers would split every batch over all visible GPUs of one process, which is slower than one of them.
-        self.args._n_gpu = min(1, self.args.n_gpu)
+        self.objective, self.fast, self.saw = objective, fast, saw
+        if objective is not None:
+            named.setdefault("data_collator", _only)
+        super().__init__(*arguments, **named)
+        self.broken = broken or Path(self.args.output_dir)
+        self.trainable_only = self._whether_trainable_only(trainable_only)
+        if objective is not None:
+            if self.args.per_device_train_batch_size != 1:
+                raise RungError("a step is a batch already", where="training", mend="set per_device_train_batch_size=1")
+            self.args.remove_unused_columns = False
+            # The parent would split every batch over all visible GPUs of one process, slower than one of them.
+            self.args._n_gpu = min(1, self.args.n_gpu)
 
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], int]:
-        """The next step, and how many targets it has. Raises RungError where it has none."""
+    def _whether_trainable_only(self, asked: bool | None) -> bool:
+        if asked is not None:
+            return asked
+        frozen = any(not weight.requires_grad for weight in self.model.parameters())
+        return self.objective is not None or (frozen and not hasattr(self.model, "peft_config"))
+
+    def train(self, *arguments: Any, **named: Any) -> Any:
+        """As the parent's. Raises Diverged, OutOfMemory, or RungError for a checkpoint of another model."""
+        with memory_told(lambda: f"training, after step {self.state.global_step}"):
+            return super().train(*arguments, **named)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """The batches of the next step, and how many targets they have. Raises RungError where a step has none."""
+        if self.objective is None:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)
         samples = [next(epoch_iterator) for _ in range(num_batches)]
         targets = sum(int(sample["targets"]) for sample in samples)
         if targets == 0:
@@ -175,102 +184,63 @@ class Loop(transformers.Trainer):
         return samples, targets
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward of every batch of the step. Returns the mean loss (nats a target), detached."""
+        """Forward and backward of a batch, or of every batch of a step. Returns its loss, detached."""
+        if self.objective is None:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        else:
+            loss = self._step(model, inputs, num_items_in_batch)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise self._diverged(inputs, value)
+        if self.saw is not None:
+            self.saw(value, int(num_items_in_batch), int(inputs["tokens"]))
+        return loss
+
+    def _step(self, model: Any, inputs: Any, targets: int) -> torch.Tensor:
+        assert self.objective is not None
         model.train()
         total = torch.zeros((), device=self.args.device)
         for batch in inputs["micros"]:
-            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.low_precision):
-                loss = self.objective(model, batch) / num_items_in_batch
+            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.fast):
+                loss = self.objective(model, batch) / targets
             self.accelerator.backward(loss)
             total += loss.detach()
-        self.keeper.saw(float(total), int(num_items_in_batch), int(inputs["tokens"]), self.state.global_step + 1)
         return total
 
+    def _diverged(self, inputs: Any, loss: float) -> Diverged:
+        step, rate = self.state.global_step + 1, float(self._get_learning_rate())
+        rank = f"-rank-{self.args.process_index}" if self.args.world_size > 1 else ""
+        file = self.broken / f"broken-batch-{step}{rank}.safetensors"
+        return Diverged(step, rate, keep_batch(inputs, file, {"step": step, "learning_rate": rate, "loss": str(loss)}))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.objective is None:
+            return super()._get_train_sampler(train_dataset)
+        return torch.utils.data.SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the trainable weights to `output_dir`."""
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(trainable_weights(self.model), folder / WEIGHTS)
+        """Write the model as the parent does; a checkpoint of moving weights only holds those alone."""
+        if not (_internal_call and self.trainable_only):
+            super().save_model(output_dir, _internal_call)
+        elif self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            safetensors.torch.save_file(trainable_weights(self.model), folder / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_weights(model or self.model, safetensors.torch.load_file(Path(resume_from_checkpoint) / WEIGHTS))
+        own = Path(resume_from_checkpoint) / WEIGHTS
+        if own.is_file():
+            load_weights(model or self.model, safetensors.torch.load_file(own))
+        else:
+            check_same_model(model or self.model, Path(resume_from_checkpoint))
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
-
-@dataclass
-class Keeper(transformers.TrainerCallback):
-    """Judges, remembers the best weights, stops early, and puts finished checkpoints in their place."""
-
-    module: Any
-    ledger: Ledger
-    settings: TrainSettings
-    folder: Path
-    last: int
-    evaluate: Callable[[], Judgement] | None
-    eval_every: int
-    identity: str
-    progress: Progress | None
-    always_save: bool = False
-    saved_at: float = field(default_factory=time.monotonic)
-
-    def saw(self, loss: float, targets: int, tokens: int, step: int) -> None:
-        """Take note of one step's mean loss. Raises Diverged where it is not finite."""
-        if not np.isfinite(loss):
-            raise Diverged(step, self.settings.learning_rate)
-        self.ledger.loss_sum += loss * targets
-        self.ledger.loss_targets += targets
-        self.ledger.tokens += tokens
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Judge where it is time to, and decide whether to stop and whether to save."""
-        step = int(state.global_step)
-        due = self.eval_every > 0 and step % self.eval_every == 0
-        if due or step >= self.last:
-            self._judge(step)
-        if self.progress:
-            self.progress(step, self.last)
-        if step >= self.last or self.ledger.stopped:
-            control.should_training_stop = True
-            control.should_save = self.always_save
-            return
-        every = self.settings.checkpoint_seconds
-        control.should_save = every is not None and time.monotonic() - self.saved_at >= every
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Complete the checkpoint that the Trainer wrote, give it its name, and drop older ones."""
-        name = f"checkpoint-{state.global_step}"
-        written = Path(args.output_dir) / name
-        (written / RECORD).write_text(json.dumps(self.ledger.record(self.identity)))
-        if self.ledger.best is not None:
-            self.ledger.best.write(written)
-        older = [path for path in self.folder.glob("checkpoint-*") if path.name != name]
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        written.replace(self.folder / name)
-        for path in older:
-            shutil.rmtree(path)
-        self.saved_at = time.monotonic()
-
-    def _judge(self, step: int) -> None:
-        judgement = Judgement()
-        if self.evaluate is not None:
-            self.module.eval()
-            with kept_randomness(), torch.no_grad():
-                judgement = self.evaluate()
-        ledger = self.ledger
-        loss = ledger.loss_sum / max(1, ledger.loss_targets)
-        ledger.loss_sum, ledger.loss_targets = 0.0, 0
-        ledger.curve.append(CurvePoint(step, ledger.tokens, loss, judgement.score, judgement.validation_loss))
-        rank = judgement.rank
-        if rank is None:
-            return
-        if ledger.best_rank is None or rank > ledger.best_rank:
-            ledger.best_rank, ledger.best_step, ledger.waited = rank, step, 0
-            if ledger.best is not None:
-                ledger.best.drop()
-            ledger.best = Best.of(self.module, self.folder, step)
-            return
-        ledger.waited += 1
-        if self.settings.patience is not None and ledger.waited >= self.settings.patience:
-            ledger.stopped = "patience"
+    def _load_best_model(self) -> None:
+        own = Path(self.state.best_model_checkpoint) / WEIGHTS
+        if own.is_file():
+            load_weights(self.model, safetensors.torch.load_file(own))
+        else:
+            super()._load_best_model()
 
 
 def _only(rows: list[Any]) -> Any:
@@ -304,69 +274,3 @@ def _arguments(module: Any, settings: TrainSettings, total: int, folder: Path) -
         report_to="none",
         disable_tqdm=True,
     )
-
-
-def device_of(module: Any) -> torch.device:
-    """Where the weights of `module` are."""
-    device: torch.device = next(module.parameters()).device
-    return device
-
-
-def low_precision(settings: TrainSettings, device: torch.device) -> bool:
-    """Whether products run in bfloat16. `auto`: where the processor multiplies it faster than float32."""
-    if settings.precision != "auto":
-        return settings.precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def check_trainable(module: Any, *, narrow: bool = False) -> int:
-    """How many weights train. Raises RungError for none, or, unless `narrow`, for a format that loses small steps."""
-    weights = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
-    if not weights:
-        raise RungError("no weight of the module is trainable", where="training", mend="set requires_grad")
-    short = [name for name, weight in weights if weight.dtype != torch.float32]
-    if short and not narrow:
-        raise RungError(
-            f"{short[0]} would be trained in fewer bits than float32 has, which loses small steps",
-            where="training",
-            mend="load the weights in float32; products still run in bfloat16",
-        )
-    return sum(weight.numel() for _, weight in weights)
-
-
-@contextlib.contextmanager
-def untouched_surroundings(module: Any) -> Iterator[None]:
-    """Undo what the Trainer does to the process: random states, the log level, and determinism on a GPU."""
-    verbosity = transformers.logging.get_verbosity()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    with kept_randomness(), _quick_collection(module):
-        if device_of(module).type == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-        transformers.logging.set_verbosity_error()
-        try:
-            yield
-        finally:
-            transformers.logging.set_verbosity(verbosity)
-            torch.use_deterministic_algorithms(deterministic)
-
-
-@contextlib.contextmanager
-def _quick_collection(module: Any) -> Iterator[None]:
-    """Let garbage collections in here pass over what was there before, and leave none of the training's behind.
-
-    accelerate collects at every start, a quarter of a second where transformers is loaded: as long as a short training.
-    """
-    if gc.get_freeze_count():
-        yield
-        return
-    if sum(weight.numel() for weight in module.parameters()) > LARGE:
-        gc.collect()  # what an earlier training left may be as large
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.unfreeze()

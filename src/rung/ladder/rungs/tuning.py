@@ -30,7 +30,7 @@ from rung.train.answers import base_of
 from rung.train.loop import fit
 from rung.train.search import budgets, grid, halve
 from rung.train.settings import FitResult, TrainExample, TrainSettings
-from rung.train.trainer import low_precision
+from rung.train.surroundings import low_precision
 from rung.types import System
 
 SEEDS = 20
