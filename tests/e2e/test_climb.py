@@ -355,9 +355,31 @@ def test_a_climb_on_int8_weights_says_so_and_trains_nothing(base: Callable[[str]
     assert done.report.entry("lora").reason.startswith("weights held as int8 are not trained; take --dtype bfloat16")
     saved = rung.load(tmp_path / "run/rungs/zero-shot/system")
     assert saved.inner.engine.model.precision == "int8"  # it answers as it was tested
-    answers = [row["text"] for row in json.loads((tmp_path / "run/rungs/zero-shot/validation.json").read_text())]
-    tested = task().validation
-    assert [saved.answer([task().prompt(row)])[0].text for row in tested[:5]] == answers[:5]
+    assert _answers(saved) == _tested(tmp_path / "run/rungs/zero-shot")
+
+
+def test_adapters_climb_on_4_bit_weights(base: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (pip install 'rung[nf4]')")
+    lora = {"lora": {"rank": 8, "learning_rate": 0.005, "epochs": 2}}
+    soft = {"soft-prompt": {"tokens": 20, "epochs": 1}}
+    done = go(
+        task(rungs=["zero-shot", lora, soft, "full"]), Model.load(str(base("llama")), dtype="nf4"), tmp_path / "run"
+    )
+    assert done.report.base.precision == "nf4"
+    assert done.report.entry("full").reason.startswith("weights held as nf4 do not move")
+    for label in ("lora", "soft-prompt"):
+        assert done.report.entry(label).validation is not None
+        saved = rung.load(tmp_path / f"run/rungs/{label}/system")  # as it was trained: 4-bit weights, adapter beside
+        assert saved.inner.engine.model.precision == "nf4"
+        assert _answers(saved) == _tested(tmp_path / f"run/rungs/{label}")
+
+
+def _answers(system: Any) -> list[str]:
+    return [system.answer([task().prompt(row)])[0].text for row in task().validation[:5]]
+
+
+def _tested(folder: Path) -> list[str]:
+    return [row["text"] for row in json.loads((folder / "validation.json").read_text())][:5]
 
 
 def test_a_small_memory_budget_makes_the_base_coarser(base: Callable[[str], Path], tmp_path: Path) -> None:

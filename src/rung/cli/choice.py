@@ -20,7 +20,10 @@ From = Annotated[str | None, typer.Option("--from", help="Begin at this rung.", 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of shots, orders and initial weights.")]
 DropLeaks = Annotated[bool, typer.Option(help="Take rows that also stand in a held-out split out of train.")]
 DType = Annotated[
-    str, typer.Option("--dtype", help="Hold the base as auto, float32, bfloat16 or int8.", metavar="DTYPE")
+    str,
+    typer.Option(
+        "--dtype", help="Hold the base as auto, float32, bfloat16, float16, int8 or nf4 (4 bits).", metavar="DTYPE"
+    ),
 ]
 RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's own code run.")]
 

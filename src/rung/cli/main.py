@@ -53,7 +53,8 @@ app.add_typer(convert, name="import")
 def main() -> None:
     """Run a verb; a `RungError` or a command line that cannot be read becomes one line and exit code 2."""
     prepare_environment()
-    for name in ("torchao", "torch.utils._pytree"):  # hints about kernels for other machines, once torchao is installed
+    # Hints about kernels for other machines, once these are installed.
+    for name in ("torchao", "torch.utils._pytree", "bitsandbytes.backends.cpu.ops"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -21,6 +21,7 @@ from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung
 from rung.ladder.work import Work
 from rung.model import memory
+from rung.model.precision import held_bytes
 from rung.system.body import Body
 from rung.task import Task
 from rung.train.answers import MICRO_TOKENS
@@ -123,7 +124,9 @@ def _peak(rung: Rung, body: Body, found: Lengths, written: int) -> int:
     length = found.longest + int(found.target)
     stored = int(model.module.dtype.itemsize)
     if trains in ("virtual", "adapter", "weights"):
-        width = 2 if stored == 2 and trains != "weights" else 4
+        width = 2.0 if stored == 2 and trains != "weights" else 4.0
+        if model.precision == "nf4":
+            width = held_bytes(model.module) / model.parameters
         trainable = max(1, int(model.parameters * SHARES[trains]))
         tokens = max(MICRO_TOKENS.get(device, MICRO_TOKENS["cpu"]), length)
         added = memory.train_memory(

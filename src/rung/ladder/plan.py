@@ -14,7 +14,7 @@ from rung.ladder.choice import Choice
 from rung.ladder.fit import Lengths, lengths, set_aside_misfits
 from rung.ladder.forecast import Rates, forecast
 from rung.ladder.guarding import GuardTask, guard_tasks
-from rung.ladder.precision import fitted
+from rung.ladder.precision import fitted, not_trained, slow_here
 from rung.ladder.question import Guard, Question
 from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung, seeds_of
@@ -31,8 +31,6 @@ from rung.types import digest
 RECIPE = 3
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
-MOVES_WEIGHTS = ("virtual", "adapter", "weights")
-"""What rungs train that needs gradients through the base."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     rates = Rates.measure(body)
     planned = [_planned(rung, task, body, facts, found, rates) for rung in ordered if rung.label in wanted]
     planned = _within_budget(planned, task)
-    limits = [] if model.kind == "encoder" else body.engine.limits
+    limits = [slow_here(model), *([] if model.kind == "encoder" else body.engine.limits)]
     return Plan(
         task, body, guards, _question(task, guards), tuple(planned), facts, found, choice, leaks, _sample(task, body),
         tuple(note for note in (coarser, *limits) if note),
@@ -167,8 +165,7 @@ def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, r
     if expected.seconds is not None:
         expected = replace(expected, seconds=expected.seconds * seeds_of(rung))
     skipped = rung.why_not(body, task)
-    if not skipped and body.model.dtype == "int8" and getattr(rung, "trains", "") in MOVES_WEIGHTS:
-        skipped = "weights held as int8 are not trained; take --dtype bfloat16, or give more memory"
+    skipped = skipped or not_trained(body.model.precision, getattr(rung, "trains", ""))
     limit = task.budget.memory
     if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
         skipped = f"{OVER} of {limit / 1e9:.3g} GB of memory"

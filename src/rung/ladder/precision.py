@@ -1,4 +1,5 @@
-"""In which numbers a climb holds its base: as stored, or coarser where the memory budget asks for it."""
+"""In which numbers a climb holds its base, stored ones or coarser where the memory budget asks for it, and what can be
+trained on them."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from dataclasses import replace
 
 from rung.model.load import Model
 
-BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "nf4": 0.516}
+THROUGH_THE_BASE = ("virtual", "adapter", "weights")
+"""What rungs train that needs gradients through the base."""
 SHARE = 2
 """The weights may take one part in so many of a memory budget; the rest is for what is computed with them."""
 
@@ -29,3 +32,19 @@ def fitted(model: Model, memory: int | None) -> tuple[Model, str]:
             why = f"the base is held as {name}: as {stored} its weights take {size}, over half of the memory budget"
             return replace(model, dtype=name), why
     return model, ""
+
+
+def not_trained(precision: str, trains: str) -> str:
+    """Why a rung that trains `trains` cannot be built on weights of this precision; empty where it can."""
+    if precision == "int8" and trains in THROUGH_THE_BASE:
+        return "weights held as int8 are not trained; take --dtype bfloat16, or give more memory"
+    if precision == "nf4" and trains == "weights":
+        return "weights held as nf4 do not move, adapters beside them do; take --dtype bfloat16"
+    return ""
+
+
+def slow_here(model: Model) -> str:
+    """A note where the processor has no fast products in these numbers; empty where it has."""
+    if model.precision == "float16" and not model.device.startswith("cuda"):
+        return "the base is held as float16, in which this processor is slow: bfloat16 takes the same memory"
+    return ""

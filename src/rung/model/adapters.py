@@ -172,7 +172,12 @@ def merge(module: Any, probe_ids: Sequence[int], *, dtype: torch.dtype | None = 
 
 
 def merged_copy(model: Model, folder: Path) -> Any:
-    """A copy of the base with the LoRA updates of `folder` in its weights, in the base's own number format."""
+    """A copy of the base with the LoRA updates of `folder` in its weights, in the base's own number format.
+
+    Beside 4-bit weights they stay apart, as they were trained: rounded to 4 bits, most of them would be lost.
+    """
+    if model.precision == "nf4":
+        return adapted_copy(model, folder).get_base_model()
     tuned = load_adapter(model.fresh("float32"), folder)
     probe = [(5 * n + 1) % int(tuned.config.get_text_config().vocab_size) for n in range(8)]
     return merge(tuned, probe, dtype=model.module.dtype).module.requires_grad_(False).eval()

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import MissingExtra, RungError, nearest
-from rung.model.precision import to_int8
+from rung.model.precision import nf4_options, settle_nf4, stored_nf4, to_int8
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
-DTYPES = ("auto", "float32", "bfloat16", "int8")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8", "nf4")
 BUNDLED = Path(__file__).parent / "tiny"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -64,8 +64,8 @@ class Model:
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False) -> Model:
         """Find the base called `name` (`tiny`, `minilm`, a folder or a Hub id) and check that it can be loaded.
 
-        `dtype` is `auto` (as the checkpoint says), `float32`, `bfloat16`, or `int8` for weights that are only read. Raises RungError where files are missing,
-        pickled, or need code that was not asked for.
+        `dtype` is `auto` (as the checkpoint says), `float32`, `bfloat16`, `float16`, `int8` for weights that are only
+        read, or `nf4` for 4-bit ones beside which adapters train. Raises RungError where files are missing, pickled, or need code that was not asked for.
         """
         if dtype not in DTYPES:
             raise RungError(f"unknown dtype {dtype!r}", where="--dtype", mend=nearest(dtype, DTYPES))
@@ -131,9 +131,12 @@ class Model:
         total = 0
         for file in weight_files(self.folder):
             with _told("the weights are damaged", file), safe_open(file, framework="pt") as tensors:
-                for key in tensors.keys():  # noqa: SIM118 - a safetensors handle is no mapping
-                    if not key.endswith("position_ids"):  # a table that old checkpoints keep, no weight
-                        total += math.prod(tensors.get_slice(key).get_shape())
+                names = set(tensors.keys())
+                for key in names:
+                    if key.endswith("position_ids") or ".weight." in key:
+                        continue  # a table that old checkpoints keep, or the scales of a 4-bit weight
+                    packed = 2 if f"{key}.quant_map" in names else 1  # 4-bit weights lie two to a byte
+                    total += packed * math.prod(tensors.get_slice(key).get_shape())
         return total
 
     @cached_property
@@ -161,6 +164,8 @@ class Model:
         """The numbers that the weights are held in: `dtype`, or what `auto` comes to."""
         if self.dtype != "auto":
             return self.dtype
+        if stored_nf4(self.config):
+            return "nf4"
         text = self.config.get("text_config") or {}
         told = self.config.get("dtype") or self.config.get("torch_dtype") or text.get("dtype")
         return str(told) if told else self._stored()
@@ -178,7 +183,10 @@ class Model:
         return next((names[kind] for kind in kinds if kind in names), "float32")
 
     def fresh(self, dtype: str | None = None) -> Any:
-        """A new copy of the weights, to be trained."""
+        """A new copy of the weights, to be trained; 4-bit ones are frozen, and adapters train beside them.
+
+        `dtype` asks for other numbers than the model's own. Weights held as int8 come as they are stored.
+        """
         import transformers
 
         quiet()
@@ -187,10 +195,12 @@ class Model:
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
             "encoder": transformers.AutoModel,
         }
+        held = self.precision if dtype is None else dtype
+        options = nf4_options(self.config, self.device) if held == "nf4" else {"dtype": self._read_as(held)}
         with _told("the weights do not load", self.folder):
             module, found = classes[self.kind].from_pretrained(
                 str(self.folder),
-                dtype=dtype or ("auto" if self.dtype == "int8" else self.dtype),
+                **options,
                 trust_remote_code=self.trust_remote_code,
                 use_safetensors=True,
                 ignore_mismatched_sizes=True,  # refused below, by name
@@ -205,7 +215,14 @@ class Model:
                 where=str(self.folder),
                 mend="save the model again with save_pretrained",
             )
-        return module.to(self.device)
+        return settle_nf4(module.requires_grad_(False)) if held == "nf4" else module.to(self.device)
+
+    def _read_as(self, held: str) -> str:
+        """What `from_pretrained` is to make of stored numbers that will be held as `held`, no 4-bit ones."""
+        if stored_nf4(self.config):
+            mend = "name the model that it was made from"
+            raise RungError(f"the weights are stored as nf4 and cannot be {held}", where=str(self.folder), mend=mend)
+        return "auto" if held == "int8" or (self.dtype == "auto" and held == self.precision) else held
 
     def _repr_html_(self) -> str:
         size = f"{self.parameters / 1e6:,.1f} M parameters, window {self.window:,}"

@@ -136,7 +136,7 @@ def train_memory(
     *,
     length: int | None = None,
     targets: int | None = None,
-    weight_bytes: int = 4,
+    weight_bytes: float = 4,
     low_precision: bool = True,
     keep_best: bool = True,
     device: str = "cpu",

@@ -15,6 +15,7 @@ import torch
 import transformers
 
 from rung.errors import RungError
+from rung.model.precision import fast_bfloat16
 from rung.model.randomness import kept_randomness
 from rung.train.settings import TrainSettings
 
@@ -31,9 +32,7 @@ def low_precision(settings: TrainSettings, device: torch.device) -> bool:
     """Whether products run in bfloat16. `auto`: where the processor multiplies it faster than float32."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return fast_bfloat16(device)
 
 
 def check_trainable(module: Any, *, narrow: bool = False) -> int:

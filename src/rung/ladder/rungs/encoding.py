@@ -140,7 +140,8 @@ def train(
         return score_answers(task.metric, answers, task.validation, labels=task.labels).value
 
     def run(settings: Mapping[str, Any], index: int, until: int | None) -> tuple[EncoderClassifier, FitResult]:
-        module = body.model.fresh("float32")
+        # A trained body moves in float32; 4-bit weights stay where they are, and the adapter moves beside them.
+        module = body.model.fresh(None if body.model.precision == "nf4" and add_adapter else "float32")
         module = (
             module.requires_grad_(True) if add_adapter is None else add_adapter(module.requires_grad_(False), settings)
         )
