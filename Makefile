@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-EXTRAS ?= dev,minilm,bench,int8
+EXTRAS ?= dev,minilm,bench,int8,nf4,search,gguf,cluster,cloud
 export HF_HUB_OFFLINE ?= 1
 
 .PHONY: setup climb test unit check bench clean
