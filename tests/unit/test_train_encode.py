@@ -53,7 +53,7 @@ def test_the_head_equals_a_plain_logistic_regression(base: Base) -> None:
     vectors, others = (embed(model, [text for text, _ in rows]) for rows in (train, held))
     targets = [label for _, label in train]
     head = fit_head(vectors, targets, LABELS, strengths=(1.0,), validation=(others, [label for _, label in held]))
-    plain = LogisticRegression(C=1.0, max_iter=1000).fit(vectors, targets)
+    plain = LogisticRegression(C=1.0, max_iter=5000, tol=1e-8).fit(vectors, targets)
     expected = plain.predict_log_proba(others)[:, [list(plain.classes_).index(label) for label in LABELS[:3]]]
     found = head.log_probabilities(others)
     np.testing.assert_allclose(found[:, :3], expected, atol=1e-4)
@@ -69,7 +69,7 @@ def test_two_labels_are_told_apart_as_by_one_row(base: Base) -> None:
     vectors, others = (embed(model, [text for text, _ in rows]) for rows in (train, held))
     codes = [label == "parcel" for _, label in train]
     head = fit_head(vectors, [label for _, label in train], LABELS[:2])
-    plain = LogisticRegression(C=1.0, max_iter=1000).fit(vectors, codes).predict_log_proba(others)
+    plain = LogisticRegression(C=1.0, max_iter=5000, tol=1e-8).fit(vectors, codes).predict_log_proba(others)
     np.testing.assert_allclose(head.log_probabilities(others), plain, atol=1e-4)
 
 

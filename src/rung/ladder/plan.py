@@ -28,7 +28,7 @@ from rung.system.body import Body
 from rung.task import Leak, Task, drop_leaks, find_leaks
 from rung.types import digest
 
-RECIPE = 3
+RECIPE = 4
 """Version of what the rungs do: raised with every change that makes an old run's steps stale."""
 OVER = "over the budget"
 

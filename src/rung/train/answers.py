@@ -18,6 +18,7 @@ import torch
 from rung.errors import RungError
 from rung.model.embed import by_length
 from rung.train import pack
+from rung.train.classes import Epochs
 from rung.train.settings import TrainExample, TrainSettings
 
 LayoutName = Literal["packed", "padded", "pairs"]
@@ -227,13 +228,17 @@ def _probe_logits(
 
 @dataclass(frozen=True)
 class ShuffledSteps:
-    """The batches of a whole training, one an optimizer step; each is a function of the seed and its number alone."""
+    """The batches of a whole training, one an optimizer step; each is a function of the seed and its number alone.
+
+    `epochs` draws the rows of each epoch where not every row is to be read once in it.
+    """
 
     examples: Sequence[Any]
     layout: Layout
     batch_size: int
     total: int
     seed: int
+    epochs: Epochs | None = None
     _orders: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -241,15 +246,17 @@ class ShuffledSteps:
 
     @property
     def per_epoch(self) -> int:
-        """Steps in which every example is seen once."""
-        return -(-len(self.examples) // self.batch_size)
+        """Steps of one epoch: every example is seen once, or as `epochs` draws."""
+        return -(-len(self.epochs or self.examples) // self.batch_size)
 
     def members(self, step: int) -> list[int]:
         """Which examples step number `step` (from 0) reads."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch not in self._orders:
             self._orders.clear()
-            self._orders[epoch] = np.random.default_rng([self.seed, epoch]).permutation(len(self.examples))
+            chance = np.random.default_rng([self.seed, epoch])
+            own = chance.permutation(len(self.examples)) if self.epochs is None else self.epochs.order(epoch)
+            self._orders[epoch] = own
         return [int(i) for i in self._orders[epoch][place * self.batch_size : (place + 1) * self.batch_size]]
 
     def __getitem__(self, step: int) -> dict[str, Any]:

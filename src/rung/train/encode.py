@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -21,7 +21,10 @@ from rung.errors import RungError
 from rung.model.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.model.embed import BATCH_TOKENS, Pooling, by_length, hidden_states, padded
 from rung.train.answers import ShuffledSteps
+from rung.train.classes import ClassLoss, Draw, Epochs
 from rung.train.keeper import Judgement, Progress
+from rung.train.linear import fit_linear
+from rung.train.losses import ClassObjective, RowLoss, checked, row_loss, step_weights
 from rung.train.settings import FitResult, TrainSettings
 from rung.train.surroundings import low_precision
 from rung.train.trainer import train
@@ -29,6 +32,7 @@ from rung.types import digest
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 NEVER_SEEN = -30.0  # the bias of a label without examples: a probability of 1e-13, finite so that it can be stored
+PLAIN = ClassLoss()
 HEAD_WEIGHTS, HEAD_FILE = "head.safetensors", "head.json"
 
 
@@ -69,11 +73,14 @@ def fit_head(
     validation: Held | None = None,
     score: ScoreLabels | None = None,
     strengths: Sequence[float] = STRENGTHS,
+    loss: ClassLoss = PLAIN,
+    seed: int = 0,
 ) -> LinearHead:
-    """The logistic regression of `targets` on `vectors` (n, d) whose strength does best on `validation`.
+    """The regression of `targets` on `vectors` (n, d) whose strength does best on `validation`: logistic, or by `loss`.
 
     `score` judges the labels predicted for the validation vectors (None: accuracy). With equal scores the more
-    regularised one wins; without validation the strength is 1. Raises RungError for unknown labels or a single one.
+    regularised one wins; without validation the strength is 1. Where `loss` draws rows, those of one epoch by `seed` are
+    taken. Raises RungError for unknown labels or a single one.
     """
     labels = tuple(labels)
     unknown = sorted(set(targets) - set(labels))
@@ -81,10 +88,14 @@ def fit_head(
         raise RungError(f"{unknown[0]!r} is no label", where="classify", mend="list it among the labels")
     if len(set(targets)) < 2:
         raise RungError("the training examples have a single label", where="classify", mend="give examples of two")
-    codes = np.array([labels.index(target) for target in targets])
+    place = {label: number for number, label in enumerate(labels)}
+    codes = np.array([place[target] for target in targets])
+    if loss.resample != "none":
+        drawn = draws(loss, codes, seed).order(0)
+        vectors, codes = vectors[drawn], codes[drawn]
     best: LinearHead | None = None
     for strength in sorted(strengths) if validation is not None else (1.0,):
-        head = _regression(vectors, codes, labels, strength)
+        head = _regression(vectors, codes, labels, strength, loss, best)
         if validation is None:
             return head
         found = head.predict(validation[0])
@@ -95,18 +106,36 @@ def fit_head(
     return best
 
 
-def _regression(vectors: np.ndarray, codes: np.ndarray, labels: tuple[str, ...], strength: float) -> LinearHead:
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=strength, max_iter=1000).fit(vectors, codes)
-    coefficients, intercepts = fitted.coef_, fitted.intercept_
-    if len(fitted.classes_) == 2:  # one row tells two labels apart: a half each, with opposite signs
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+def _regression(
+    vectors: np.ndarray,
+    codes: np.ndarray,
+    labels: tuple[str, ...],
+    strength: float,
+    loss: ClassLoss,
+    start: LinearHead | None,
+) -> LinearHead:
+    # Labels without rows are left out of the regression; a loss that tells labels apart by number needs them all.
+    present = np.unique(codes) if loss.loss == "cross-entropy" else np.arange(len(labels))
+    weights = loss.class_weights(codes, labels)
+    rows = None if weights is None else weights[codes] / weights[codes].mean()
+    found = fit_linear(
+        vectors,
+        np.searchsorted(present, codes),
+        len(present),
+        row_loss(loss, [labels[code] for code in present]),
+        strength,
+        weights=rows,
+        start=None if start is None else (start.weight[present], start.bias[present]),
+    )
     weight = np.zeros((len(labels), vectors.shape[1]), np.float32)
     bias = np.full(len(labels), NEVER_SEEN, np.float32)
-    weight[fitted.classes_], bias[fitted.classes_] = coefficients, intercepts
+    weight[present], bias[present] = found
     return LinearHead(labels, weight, bias, strength)
+
+
+def draws(loss: ClassLoss, codes: Sequence[int] | np.ndarray, seed: int) -> Epochs:
+    """Which rows each epoch reads."""
+    return Epochs(tuple(map(int, codes)), cast(Draw, loss.resample), seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +171,17 @@ class LabelRows:
 
     pad_id: int
     micro_tokens: int
+    class_weights: np.ndarray | None = None
 
     def batches(self, examples: Sequence[LabelledIds]) -> list[dict[str, torch.Tensor]]:
-        """`input_ids` and `attention_mask` (n, length), `labels` (n,)."""
+        """`input_ids` and `attention_mask` (n, length), `labels` and `weights` (n,)."""
         found = []
+        weights = torch.tensor(step_weights([example.label for example in examples], self.class_weights)).float()
         for group in by_length([len(example.ids) for example in examples], self.micro_tokens):
             ids, mask = padded([examples[i].ids for i in group], self.pad_id, "cpu")
             labels = torch.tensor([examples[i].label for i in group], dtype=torch.long)
-            found.append({"input_ids": ids, "attention_mask": mask, "labels": labels})
+            found.append({"input_ids": ids, "attention_mask": mask, "labels": labels, "weights": weights[group]})
         return found
-
-
-def label_loss(module: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Summed cross-entropy (nats) of the labels of one batch."""
-    logits = module(batch["input_ids"], batch["attention_mask"])
-    return torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
 
 
 def fit_classifier(
@@ -168,19 +193,25 @@ def fit_classifier(
     pad_id: int = 0,
     validation: Sequence[Sequence[int]] = (),
     score: ScoreLabels | None = None,
+    loss: ClassLoss = PLAIN,
+    custom: RowLoss | None = None,
     until: int | None = None,
     progress: Progress | None = None,
 ) -> FitResult:
     """Train the head and whatever of the body is trainable, and leave the best weights in `classifier`.
 
-    `score` judges the labels predicted for the `validation` texts (token ids) and decides which weights are best. For
-    the rest see `rung.train.loop.fit`.
+    `score` judges the labels predicted for the `validation` texts (token ids) and decides which weights are best.
+    `loss` says what is minimised and how labels count; `custom` is a function of the caller's in place of the named
+    loss. For the rest see `rung.train.loop.fit`.
     """
     if not examples:
         raise RungError("no examples to train on", where="training")
     device = classifier.head.weight.device
-    rows = LabelRows(pad_id, settings.micro_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"]))
-    steps = ShuffledSteps(examples, rows, settings.batch_size, 0, settings.seed)
+    codes = [example.label for example in examples]
+    micro = settings.micro_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
+    rows = LabelRows(pad_id, micro, loss.class_weights(codes, classifier.labels))
+    objective = ClassObjective(row_loss(loss, classifier.labels) if custom is None else checked(custom, "the loss"))
+    steps = ShuffledSteps(examples, rows, settings.batch_size, 0, settings.seed, draws(loss, codes, settings.seed))
     steps = replace(steps, total=settings.steps(steps.per_epoch))
 
     def evaluate() -> Judgement:
@@ -194,13 +225,13 @@ def fit_classifier(
     result = train(
         classifier,
         steps,
-        label_loss,
+        objective,
         settings,
         folder=folder,
         evaluate=evaluate if score is not None else None,
         eval_every=settings.eval_every or steps.per_epoch,
         until=until,
-        identity=digest([settings.identity(), texts, names, len(steps), list(classifier.labels)]),
+        identity=digest([settings.identity(), texts, names, len(steps), list(classifier.labels), asdict(loss)]),
         progress=progress,
     )
     return replace(result, batching="padded rows")

@@ -15,6 +15,7 @@ import numpy as np
 
 from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
+from rung.ladder.rungs.learning import ClassFields
 from rung.ladder.rungs.notes import note_training
 from rung.ladder.work import Facts, Work, prompting
 from rung.metrics import score as score_answers
@@ -24,7 +25,16 @@ from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
 from rung.system.forms import Tuned
 from rung.task import Task
-from rung.train.encode import EncoderClassifier, LabelledIds, LinearHead, fit_classifier, fit_head
+from rung.train.classes import ClassLoss
+from rung.train.encode import (
+    PLAIN,
+    EncoderClassifier,
+    LabelledIds,
+    LinearHead,
+    ScoreLabels,
+    fit_classifier,
+    fit_head,
+)
 from rung.train.search import budgets, halve
 from rung.train.settings import FitResult, TrainSettings
 from rung.types import System
@@ -71,7 +81,7 @@ class Nearest:
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(ClassFields):
     """A linear head on the frozen body: multinomial logistic regression, its strength chosen on validation."""
 
     name: ClassVar[str] = "head"
@@ -79,12 +89,12 @@ class Head:
 
     @property
     def label(self) -> str:
-        """`head`."""
-        return self.name
+        """`head`, `head-focal`, `head-inverse-frequency`."""
+        return self.named(self.name)
 
     def why_not(self, body: Body, task: Task) -> str:
         """Needs sentence embeddings."""
-        return needs_encoder(body) or why_not(task)
+        return needs_encoder(body) or why_not(task) or self.unfit(body, task)
 
     def work(self, facts: Facts) -> Work:
         """Every training row is embedded once; the head itself is next to nothing beside the body."""
@@ -92,7 +102,7 @@ class Head:
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Fit the head on embeddings that are computed once."""
-        head = first_head(body, task)
+        head = first_head(body, task, self.class_loss(), desk.seed)
         system = Headed(body.embedder, task.labels, head.weight, head.bias)
         desk.validation = evaluate(system, task)
         desk.note(chosen={"C": head.strength})
@@ -126,18 +136,16 @@ def train(
     epochs: int,
     batch_size: int,
     add_adapter: AddAdapter | None,
+    loss: ClassLoss = PLAIN,
 ) -> System:
     """Body and head trained together, from the head of the frozen body; settings by successive halving."""
-    head = first_head(body, task)
+    head = first_head(body, task, loss, desk.seed)
     place = {label: number for number, label in enumerate(task.labels)}
     examples = [
         LabelledIds(tuple(ids), place[str(row.target)])
         for ids, row in zip(text_ids(body.model, [row.text for row in task.train]), task.train)
     ]
     held = text_ids(body.model, [row.text for row in task.validation])
-
-    def judge(answers: Sequence[str]) -> float:
-        return score_answers(task.metric, answers, task.validation, labels=task.labels).value
 
     def run(settings: Mapping[str, Any], index: int, until: int | None) -> tuple[EncoderClassifier, FitResult]:
         # A trained body moves in float32; 4-bit weights stay where they are, and the adapter moves beside them.
@@ -160,7 +168,8 @@ def train(
             folder=desk.scratch(f"trial-{index}"),
             pad_id=body.model.tokenizer.pad_token_id or 0,
             validation=held,
-            score=judge,
+            score=judged(task),
+            loss=loss,
             until=until,
             progress=lambda done, total: desk.phase("training", done, total),
         )
@@ -177,12 +186,18 @@ def train(
     return _tuned(body, task, classifier, add_adapter is not None)
 
 
-def first_head(body: Body, task: Task) -> LinearHead:
+def first_head(body: Body, task: Task, loss: ClassLoss = PLAIN, seed: int = 0) -> LinearHead:
     """The head of the frozen body, from embeddings that other rungs use too."""
     targets = [str(row.target) for row in task.train]
     held = (body.embedder.embed([row.text for row in task.validation]), [str(row.target) for row in task.validation])
     vectors = body.embedder.embed([row.text for row in task.train])
-    return fit_head(vectors, targets, task.labels, validation=held)
+    return fit_head(vectors, targets, task.labels, validation=held, score=judged(task), loss=loss, seed=seed)
+
+
+def judged(task: Task) -> ScoreLabels:
+    """The task's own score of labels for the validation rows. Rankings (AUROC) need likelihoods, so accuracy stands in."""
+    metric = "accuracy" if task.metric in ("auroc", "average_precision") else task.metric
+    return lambda answers: score_answers(metric, answers, task.validation, labels=task.labels).value
 
 
 def needs_encoder(body: Body) -> str:

@@ -18,6 +18,7 @@ from rung.generate.engine import Engine
 from rung.ladder.fit import overflow
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
+from rung.ladder.rungs.learning import ClassFields
 from rung.ladder.rungs.notes import note_training
 from rung.ladder.rungs.prompting import best_wording
 from rung.ladder.work import Facts, Work, training
@@ -35,6 +36,7 @@ from rung.types import System
 
 SEEDS = 20
 """Most trainings of one rung."""
+NO_CLASSES = "a base that answers in words learns its answers as they are; loss, weights and resample are an encoder's"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class SoftPrompt:
 
 
 @dataclass(frozen=True)
-class Lora:
+class Lora(ClassFields):
     """Low-rank updates (Hu et al. 2021); rank and learning rate by successive halving on validation."""
 
     name: ClassVar[str] = "lora"
@@ -115,6 +117,7 @@ class Lora:
     seeds: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _within(self.name, seeds=(self.seeds, 1, SEEDS))
         for rank in _many(self.rank):
             _within(self.name, rank=(rank, 4, 32))
@@ -124,12 +127,14 @@ class Lora:
 
     @property
     def label(self) -> str:
-        """`lora`."""
-        return self.name
+        """`lora`, `lora-focal`."""
+        return self.named(self.name)
 
     def why_not(self, body: Body, task: Task) -> str:
         """Every row that fits the plain prompt can be trained on."""
-        return encoding.why_not(task) if body.model.kind == "encoder" else ""
+        if body.model.kind == "encoder":
+            return encoding.why_not(task) or self.unfit(body, task)
+        return "" if self.class_loss().plain else NO_CLASSES
 
     def work(self, facts: Facts) -> Work:
         """Every setting begins; half of them go on at each round."""
@@ -147,6 +152,7 @@ class Lora:
                 epochs_for(len(task.train), self.epochs),
                 self.batch_size,
                 self._adapter(desk),
+                self.class_loss(),
             )
         add = self._adapter(desk)
         epochs = epochs_for(len(task.train), self.epochs)
@@ -167,7 +173,7 @@ class Lora:
 
 
 @dataclass(frozen=True)
-class Full:
+class Full(ClassFields):
     """All weights move; the learning rate by successive halving on validation."""
 
     name: ClassVar[str] = "full"
@@ -179,6 +185,7 @@ class Full:
     seeds: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _within(self.name, seeds=(self.seeds, 1, SEEDS))
         _positive(self.name, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         for rate in _many(() if self.learning_rate is None else self.learning_rate):
@@ -186,12 +193,14 @@ class Full:
 
     @property
     def label(self) -> str:
-        """`full`."""
-        return self.name
+        """`full`, `full-focal`."""
+        return self.named(self.name)
 
     def why_not(self, body: Body, task: Task) -> str:
         """Every row that fits the plain prompt can be trained on."""
-        return encoding.why_not(task) if body.model.kind == "encoder" else ""
+        if body.model.kind == "encoder":
+            return encoding.why_not(task) or self.unfit(body, task)
+        return "" if self.class_loss().plain else NO_CLASSES
 
     def work(self, facts: Facts) -> Work:
         """As LoRA, with gradients of the weights too."""
@@ -203,7 +212,14 @@ class Full:
         tried = self.settings(body.model.parameters)
         if body.model.kind == "encoder":
             return encoding.train(
-                body, task, desk, tried, epochs_for(len(task.train), self.epochs), self.batch_size, None
+                body,
+                task,
+                desk,
+                tried,
+                epochs_for(len(task.train), self.epochs),
+                self.batch_size,
+                None,
+                self.class_loss(),
             )
         plan = TrainSettings(
             epochs=epochs_for(len(task.train), self.epochs),
