@@ -20,6 +20,7 @@ from rung.cli.convert import convert
 from rung.cli.evaluate import evaluate
 from rung.cli.init import init
 from rung.cli.ledger import ledger
+from rung.cli.look import look
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.report import report
@@ -46,6 +47,7 @@ app.command("eval")(evaluate)
 app.command()(benchmark)
 app.command()(compare)
 app.add_typer(ledger, name="ledger")
+app.command()(look)
 app.command()(pretrain)
 app.add_typer(convert, name="import")
 

@@ -53,3 +53,19 @@ def nearest_tokens(vectors: Any, embedding: Any, k: int) -> list[list[Neighbour]
             found = zip(best.indices[row, :k].tolist(), best.values[row, :k].tolist(), angles[row].tolist())
             out.append([Neighbour(*one) for one in found if has_direction and one[1] > -2])
     return out
+
+
+@torch.inference_mode()
+def usual_angles(vectors: Any, embedding: Any) -> list[float]:
+    """The median angle (degrees) between each vector (n, hidden) and all of the vocabulary: what "far" means for it.
+
+    NaN for a row of zeros.
+    """
+    table = torch.nn.functional.normalize(embedding.detach().float(), dim=1)
+    table = table[table.norm(dim=1) > 0]
+    out: list[float] = []
+    for some in vectors.detach().to(table.device).float().split(ROWS):
+        own = torch.nn.functional.normalize(some, dim=1)
+        angles = (own @ table.T).clamp(-1, 1).median(dim=1).values.arccos().rad2deg()
+        out += angles.masked_fill(own.norm(dim=1) == 0, float("nan")).tolist()
+    return out

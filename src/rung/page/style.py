@@ -151,6 +151,23 @@ svg .area { fill: var(--data-soft); } svg .bar { fill: var(--data); } svg .bar.w
 svg .heat { fill: var(--data); } svg .heat.wrong { fill: var(--misses); } svg .cell { fill: none; stroke: var(--grid); }
 svg .rail { stroke: var(--line); stroke-width: 5; stroke-linecap: round; } svg .spoke { stroke: currentColor; stroke-width: 5; stroke-linecap: round; }
 svg .spoke.faded { opacity: .3; stroke-dasharray: .1 9; }
+
+.chips { position: relative; display: flex; flex-wrap: wrap; gap: 6px 4px; padding-bottom: 34px; }
+.chip { font: 13px/1.5 var(--mono); padding: 2px 5px; border-radius: 5px; border: 1px solid var(--line); overflow-wrap: anywhere; max-width: 100%; }
+.chip.special { border-style: dashed; color: var(--soft); } .chips .chip:hover, .chips .chip:focus { border-color: var(--ink); }
+.s1 { background: color-mix(in srgb, var(--data) 4%, transparent); } .s2 { background: color-mix(in srgb, var(--data) 13%, transparent); }
+.s3 { background: color-mix(in srgb, var(--data) 24%, transparent); } .s4 { background: color-mix(in srgb, var(--data) 36%, transparent); }
+.s5 { background: color-mix(in srgb, var(--data) 50%, transparent); }
+.chip > .told, .chips > .hint { position: absolute; left: 0; right: 0; bottom: 0; font: 13px/1.5 var(--sans); color: var(--soft); background: var(--card); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.chip > .told { visibility: hidden; color: var(--ink); } .chip:hover > .told, .chip:focus > .told { visibility: visible; z-index: 1; }
+.share { display: flex; align-items: center; gap: 10px; } .share svg { flex: none; } .share small { min-width: 4.6em; text-align: right; font-size: 13px; color: inherit; }
+.near { display: flex; flex-wrap: wrap; gap: 4px 14px; } .near > span { white-space: nowrap; } .near small { display: inline; margin-left: 4px; }
+.habits .pairs { margin-top: 12px; gap: 12px 24px; } .habits .pairs dd a { text-decoration: none; } .habits .pairs dd a:hover { text-decoration: underline; } .sideways > h3 { margin-bottom: 10px; }
+.layer + .layer { border-top: 1px solid var(--grid); margin-top: 18px; padding-top: 16px; }
+.thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(74px, 108px)); gap: 12px; margin-top: 10px; font-size: 12.5px; }
+.thumbs a { text-decoration: none; color: var(--soft); } .thumbs a:hover { color: var(--ink); } .thumbs svg { width: 100%; margin-bottom: 3px; border-radius: 4px; } .thumbs a:hover svg { outline: 2px solid var(--data); }
+.large { display: none; margin-top: 18px; scroll-margin-top: 40vh; } .large:target { display: block; }
+svg .plate.weak { fill: var(--grid); } svg .hit { fill: transparent; } svg .query:hover .hit { fill: none; stroke: var(--ink); stroke-width: 1.2; } svg .query { cursor: help; }
 .data { color: var(--data); } .narrow { display: none; }
 
 .pairs { display: grid; grid-template-columns: minmax(120px, max-content) minmax(0, 1fr); gap: 7px 24px; margin: 0; font-size: 14px; }

@@ -8,10 +8,13 @@ from typing import TextIO
 from rung.errors import RungError
 
 
-def read_text(text: str | None, file: Path | None, stdin: TextIO) -> str:
-    """The text given, the whole of `file`, or standard input. Raises RungError for both, neither, or nothing in it."""
+def read_text(text: str | None, file: Path | None, stdin: TextIO, *, verb: str = "ask") -> str:
+    """The text given, the whole of `file`, or standard input. Raises RungError for both, neither, or nothing in it.
+
+    `verb` is who reads it, for the errors.
+    """
     if text not in (None, "-") and file is not None:
-        raise RungError("a text and a file are given", where="ask", mend="give one of them")
+        raise RungError("a text and a file are given", where=verb, mend="give one of them")
     if file is not None:
         try:
             found = file.read_text(encoding="utf-8")
@@ -25,7 +28,8 @@ def read_text(text: str | None, file: Path | None, stdin: TextIO) -> str:
             raise RungError(f"cannot be read ({error.strerror})", where=str(file), mend="check the path") from error
     elif text in (None, "-"):
         if stdin.isatty():
-            raise RungError("nothing was asked", where="ask", mend='give a text: rung ask RUN "a new input"')
+            whom = "RUN" if verb == "ask" else "MODEL"
+            raise RungError("nothing was asked", where=verb, mend=f'give a text: rung {verb} {whom} "a new input"')
         try:
             found = stdin.read()
         except UnicodeDecodeError as error:
@@ -37,5 +41,5 @@ def read_text(text: str | None, file: Path | None, stdin: TextIO) -> str:
     except UnicodeEncodeError as error:
         raise RungError("is not UTF-8", where="the input", mend="convert it to UTF-8") from error
     if not found.strip():
-        raise RungError("the input is empty", where="ask", mend="give a text")
+        raise RungError("the input is empty", where=verb, mend="give a text")
     return found.rstrip("\n")
