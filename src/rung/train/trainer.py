@@ -22,6 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 from rung.errors import RungError
 from rung.train.breaks import keep_batch, memory_told
 from rung.train.foreign import check_same_model
+from rung.train.hooks import Hooks
 from rung.train.keep import (
     WEIGHTS,
     Ledger,
@@ -59,13 +60,14 @@ def train(
     identity: str = "",
     progress: Progress | None = None,
     optimizers: tuple[Any, Any] = (None, None),
+    hooks: Hooks | None = None,
 ) -> FitResult:
     """Move the trainable weights of `module` through `steps` and leave the best ones in it.
 
     `folder` takes checkpoints and is resumed from where it holds one. `evaluate` is called every `eval_every` steps and
     at the end. `until` pauses after that many steps, with a checkpoint; the learning rate still follows the whole
     length. `optimizers` may bring an optimizer and a scheduler instead of AdamW and the schedule of the settings.
-    Raises Diverged, or RungError for weights that cannot be trained or a folder of another training.
+    `hooks` add a penalty to each step, or hold weights still in it. Raises Diverged, or RungError for weights that cannot be trained or a folder of another training.
     """
     trainable = check_trainable(module, narrow=optimizers[0] is not None)
     last = min(until or len(steps), len(steps))
@@ -80,7 +82,7 @@ def train(
         keeper = Keeper(module, ledger, settings, folder, last, evaluate, eval_every, identity, progress)
         keeper.always_save = until is not None
         with untouched_surroundings(module):
-            _run(keeper, steps, objective, optimizers, checkpoint)
+            _run(keeper, steps, objective, optimizers, checkpoint, hooks)
     module.eval()
     shutil.rmtree(folder / "writing", ignore_errors=True)
     if ledger.best is not None:
@@ -103,7 +105,12 @@ def train(
 
 
 def _run(
-    keeper: Keeper, steps: Steps, objective: Objective, optimizers: tuple[Any, Any], checkpoint: Path | None
+    keeper: Keeper,
+    steps: Steps,
+    objective: Objective,
+    optimizers: tuple[Any, Any],
+    checkpoint: Path | None,
+    hooks: Hooks | None,
 ) -> None:
     module, settings = keeper.module, keeper.settings
     loop = Trainer(
@@ -116,6 +123,7 @@ def _run(
         fast=low_precision(settings, device_of(module)),
         broken=keeper.folder,
         saw=keeper.saw,
+        hooks=hooks,
     )
     loop.remove_callback(PrinterCallback)
     try:
@@ -137,6 +145,7 @@ class Trainer(transformers.Trainer):
     - With an `objective`, `train_dataset` holds steps, `{"micros": [batch, …], "targets": int, "tokens": int}`: the
       objective's summed losses of a step's batches are divided by its targets (nats a target), so how a step is cut
       into batches is free. `fast` computes products in bfloat16; `saw(loss, targets, tokens)` is told of each step.
+      `hooks` may add a penalty to each step, or hold weights still in it.
     """
 
     def __init__(
@@ -147,9 +156,11 @@ class Trainer(transformers.Trainer):
         trainable_only: bool | None = None,
         broken: Path | None = None,
         saw: Callable[[float, int, int], None] | None = None,
+        hooks: Hooks | None = None,
         **named: Any,
     ) -> None:
         self.objective, self.fast, self.saw = objective, fast, saw
+        self.hooks = hooks or Hooks()
         if objective is not None:
             named.setdefault("data_collator", _only)
         super().__init__(*arguments, **named)
@@ -200,11 +211,14 @@ class Trainer(transformers.Trainer):
         assert self.objective is not None
         model.train()
         total = torch.zeros((), device=self.args.device)
-        for batch in inputs["micros"]:
-            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.fast):
-                loss = self.objective(model, batch) / targets
-            self.accelerator.backward(loss)
-            total += loss.detach()
+        with self.hooks.around(model, self.state.global_step):
+            for batch in inputs["micros"]:
+                with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.fast):
+                    loss = self.objective(model, batch) / targets
+                self.accelerator.backward(loss)
+                total += loss.detach()
+            if self.hooks.penalty is not None:
+                self.accelerator.backward(self.hooks.penalty(model))
         return total
 
     def _diverged(self, inputs: Any, loss: float) -> Diverged:
