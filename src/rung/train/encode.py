@@ -211,7 +211,8 @@ def fit_classifier(
     micro = settings.micro_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
     rows = LabelRows(pad_id, micro, loss.class_weights(codes, classifier.labels))
     objective = ClassObjective(row_loss(loss, classifier.labels) if custom is None else checked(custom, "the loss"))
-    steps = ShuffledSteps(examples, rows, settings.batch_size, 0, settings.seed, draws(loss, codes, settings.seed))
+    batch = settings.batch_of(len(examples))
+    steps = ShuffledSteps(examples, rows, batch, 0, settings.seed, draws(loss, codes, settings.seed))
     steps = replace(steps, total=settings.steps(steps.per_epoch))
 
     def evaluate() -> Judgement:

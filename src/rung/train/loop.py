@@ -48,7 +48,7 @@ def fit(
     check_examples(module, examples)
     check_examples(module, validation, allow_none=True)
     layout = choose_layout(module, [*examples, *validation] if validation else examples, settings)
-    steps = ShuffledSteps(examples, layout, settings.batch_size, 0, settings.seed)
+    steps = ShuffledSteps(examples, layout, settings.batch_of(len(examples)), 0, settings.seed)
     steps = replace(steps, total=settings.steps(steps.per_epoch))
 
     def evaluate() -> Judgement:

@@ -6,13 +6,15 @@ not lost to rounding (Micikevicius et al. 2018). One `torch.optim.Optimizer` to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from rung.errors import RungError, nearest
+from rung.train.optimisers.build import matrices_of
+from rung.train.optimisers.table import OPTIMISERS, optimiser, options_of
+
+BETAS = (0.9, 0.95)  # of AdamW over a pretraining (Brown et al. 2020)
 
 
 @dataclass(frozen=True)
@@ -26,35 +28,28 @@ class OptimiserSettings:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in OPTIMISERS:
-            raise RungError(f"unknown optimiser {self.name!r}", where="train", mend=nearest(self.name, OPTIMISERS))
+        optimiser(self.name)
 
 
 class Masters(torch.optim.Optimizer):
-    """AdamW or Muon over float32 copies of a module's trainable weights."""
+    """Any optimiser of the table over float32 copies of a module's trainable weights."""
 
     def __init__(self, module: Any, settings: OptimiserSettings) -> None:
         named = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
-        # Embeddings and heads are lookup tables: orthogonalised updates (Jordan 2024) are for matrices between layers.
-        tables = {
-            id(t.weight) for t in (module.get_input_embeddings(), module.get_output_embeddings()) if t is not None
-        }
-        matrices = [w for _, w in named if w.ndim == 2 and id(w) not in tables]
-        rest = [w for _, w in named if w.ndim != 2 or id(w) in tables]
+        between = matrices_of(module)
+        matrices = [w for _, w in named if id(w) in between]
+        rest = [w for _, w in named if id(w) not in between]
         groups = [
-            {"params": matrices, "lr": settings.learning_rate, "weight_decay": settings.weight_decay},
-            {"params": rest, "lr": settings.embedding_rate, "weight_decay": 0.0},
+            {"params": matrices, "lr": settings.learning_rate, "weight_decay": settings.weight_decay, "matrices": True},
+            {"params": rest, "lr": settings.embedding_rate, "weight_decay": 0.0, "matrices": False},
         ]
         super().__init__([group for group in groups if group["params"]], {})
         self._clip = settings.clip
         self._copies = {id(w): w.detach().float().clone() for _, w in named}
-        self._inner = OPTIMISERS[settings.name](self._copy_groups())
-
-    def _copy_groups(self) -> list[dict[str, Any]]:
-        return [
-            {"params": [self._copies[id(w)] for w in g["params"]], "lr": g["lr"], "weight_decay": g["weight_decay"]}
-            for g in self.param_groups
-        ]
+        row = OPTIMISERS[settings.name]
+        options = options_of(settings.name, betas=BETAS if "betas" in row.options else None)
+        copied = [{**g, "params": [self._copies[id(w)] for w in g["params"]]} for g in self.param_groups]
+        self._inner = row.make(copied, options)
 
     @property
     def weights(self) -> list[torch.Tensor]:
@@ -68,9 +63,9 @@ class Masters(torch.optim.Optimizer):
         for weight, copy in zip(self.weights, copies, strict=True):
             copy.grad = None if weight.grad is None else weight.grad.float()
         torch.nn.utils.clip_grad_norm_(copies, self._clip)
-        for inner, group in zip(self._inner, self.param_groups, strict=True):
-            inner.param_groups[0]["lr"] = group["lr"]
-            inner.step()
+        for inner, group in zip(self._inner.param_groups, self.param_groups, strict=True):
+            inner["lr"] = group["lr"]
+        self._inner.step()
         torch._foreach_copy_(self.weights, copies)
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,7 +73,7 @@ class Masters(torch.optim.Optimizer):
         return {
             "rates": [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups],
             "copies": [self._copies[id(w)] for w in self.weights],
-            "inner": [inner.state_dict() for inner in self._inner],
+            "inner": self._inner.state_dict(),
         }
 
     @torch.no_grad()
@@ -88,21 +83,4 @@ class Masters(torch.optim.Optimizer):
             group.update(rates)
         for weight, copy in zip(self.weights, state_dict["copies"], strict=True):
             self._copies[id(weight)].copy_(copy)
-        for inner, state in zip(self._inner, state_dict["inner"], strict=True):
-            inner.load_state_dict(state)
-
-
-def _adamw(groups: Iterable[dict[str, Any]]) -> list[torch.optim.Optimizer]:
-    return [torch.optim.AdamW([group], betas=(0.9, 0.95)) for group in groups]
-
-
-def _muon(groups: Iterable[dict[str, Any]]) -> list[torch.optim.Optimizer]:
-    matrices, *rest = groups
-    muon = torch.optim.Muon([matrices], momentum=0.95, adjust_lr_fn="match_rms_adamw")
-    return [muon, *_adamw(rest)]
-
-
-OPTIMISERS: dict[str, Callable[[Iterable[dict[str, Any]]], list[torch.optim.Optimizer]]] = {
-    "adamw": _adamw,
-    "muon": _muon,
-}
+        self._inner.load_state_dict(state_dict["inner"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import RungError
+from rung.train.optimisers.table import OPTIMISERS, options_of
 
 Schedule = Literal["linear", "cosine", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -58,7 +59,8 @@ class TrainSettings:
 
     `batch_size` counts examples in one optimizer step. They are computed in as many pieces of at most `micro_tokens`
     tokens as memory and speed ask for; the loss is the mean over all target tokens of the step, so the pieces never
-    change the result. `warmup` is a share of all steps. `eval_every` counts steps (None: once an epoch), `patience`
+    change the result. `optimiser` is a name in `optimisers.table`, of which `momentum`, `betas` and `eps` are options (None:
+    its own); with gradient descent a step is all examples. `warmup` is a share of all steps. `eval_every` counts steps (None: once an epoch), `patience`
     evaluations without a better score (None: never stop early). `checkpoint_seconds` is the least time between two
     checkpoints on disk (0: every step, None: never).
     """
@@ -70,7 +72,10 @@ class TrainSettings:
     schedule: Schedule = "linear"
     warmup: float = 0.05
     weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
+    optimiser: str = "adamw"
+    momentum: float | None = None
+    betas: tuple[float, float] | None = None
+    eps: float | None = None
     clip: float = 1.0
     precision: Precision = "auto"
     batching: Batching = "auto"
@@ -87,6 +92,7 @@ class TrainSettings:
         _known(self, "schedule", ("linear", "cosine", "constant"))
         _known(self, "precision", ("auto", "float32", "bfloat16"))
         _known(self, "batching", ("auto", "packed", "padded"))
+        self.optimiser_options()
         if not 0 <= self.warmup < 1:
             raise RungError(f"{self.warmup} is no share of the steps", where="warmup", mend="give 0 to below 1")
         if self.weight_decay < 0 or self.clip < 0 or (self.checkpoint_seconds or 0) < 0:
@@ -96,9 +102,23 @@ class TrainSettings:
         """Optimizer steps in all, where one epoch has `per_epoch`."""
         return self.max_steps or max(1, math.ceil(self.epochs * per_epoch))
 
+    def optimiser_options(self) -> dict[str, Any]:
+        """The options of the optimiser, its own where none was given. Raises RungError for one it does not have."""
+        return options_of(self.optimiser, momentum=self.momentum, betas=self.betas, eps=self.eps)
+
+    def batch_of(self, examples: int) -> int:
+        """How many of so many examples a step reads."""
+        return examples if OPTIMISERS[self.optimiser].full_batch else self.batch_size
+
     def identity(self) -> dict[str, Any]:
         """The settings that decide the result: all but how often it is written to disk."""
-        return {key: value for key, value in asdict(self).items() if key != "checkpoint_seconds"}
+        told = {key: value for key, value in asdict(self).items() if key != "checkpoint_seconds"}
+        options = self.optimiser_options()
+        for name in ("optimiser", "momentum", "betas", "eps"):
+            del told[name]
+        # AdamW with its own eps is what a training was before there was a choice, and still the same training.
+        plain = self.optimiser == "adamw" and options["eps"] == OPTIMISERS["adamw"].options["eps"]
+        return told | ({"betas": options["betas"]} if plain else {"optimiser": self.optimiser, **options})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +141,8 @@ class FitResult:
     """What a training came to. The module it was given holds the weights of `best_step` afterwards.
 
     `stopped` is `finished`, `patience` (no better score for long enough), `paused` (at `until`) or `diverged` (the
-    best weights before that were kept). `batching` says in words how the examples were laid out. `measured` holds
+    best weights before that were kept). `batching` says in words how the examples were laid out, `note` what must be
+    said about the optimiser on this device. `measured` holds
     wall-clock numbers, which never decide anything. `best_score` is minus the validation loss where no score was given.
     """
 
@@ -134,6 +155,7 @@ class FitResult:
     stopped: Stopped
     trainable: int
     batching: str = ""
+    note: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

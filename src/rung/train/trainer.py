@@ -11,6 +11,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +33,8 @@ from rung.train.keep import (
     trainable_weights,
 )
 from rung.train.keeper import Judgement, Keeper, Progress
+from rung.train.optimisers.build import Choice
+from rung.train.optimisers.table import note
 from rung.train.settings import Diverged, FitResult, TrainSettings
 from rung.train.surroundings import check_trainable, device_of, low_precision, untouched_surroundings
 
@@ -100,6 +103,7 @@ def train(
         best_score=ledger.best_rank,
         stopped=ledger.stopped or ("finished" if reached >= len(steps) else "paused"),
         trainable=trainable,
+        note=note(settings.optimiser, device_of(module).type),
         measured=measured,
     )
 
@@ -121,6 +125,7 @@ def _run(
         optimizers=optimizers,
         objective=objective,
         fast=low_precision(settings, device_of(module)),
+        optimiser=None if any(optimizers) else _choice(settings),
         broken=keeper.folder,
         saw=keeper.saw,
         hooks=hooks,
@@ -146,6 +151,7 @@ class Trainer(transformers.Trainer):
       objective's summed losses of a step's batches are divided by its targets (nats a target), so how a step is cut
       into batches is free. `fast` computes products in bfloat16; `saw(loss, targets, tokens)` is told of each step.
       `hooks` may add a penalty to each step, or hold weights still in it.
+    - `optimiser` is one of `rung.train.optimisers` by name, at the rate and decay of `args`, or a whole choice.
     """
 
     def __init__(
@@ -154,6 +160,7 @@ class Trainer(transformers.Trainer):
         objective: Objective | None = None,
         fast: bool = False,
         trainable_only: bool | None = None,
+        optimiser: Choice | str | None = None,
         broken: Path | None = None,
         saw: Callable[[float, int, int], None] | None = None,
         hooks: Hooks | None = None,
@@ -164,6 +171,10 @@ class Trainer(transformers.Trainer):
         if objective is not None:
             named.setdefault("data_collator", _only)
         super().__init__(*arguments, **named)
+        if optimiser is not None and (any(named.get("optimizers", ())) or named.get("optimizer_cls_and_kwargs")):
+            raise RungError("an optimiser by name and another by object", where="optimiser", mend="give one of them")
+        self.choice = Choice(optimiser) if isinstance(optimiser, str) else optimiser
+        self.by_arguments = isinstance(optimiser, str)
         self.broken = broken or Path(self.args.output_dir)
         self.trainable_only = self._whether_trainable_only(trainable_only)
         if objective is not None:
@@ -172,6 +183,16 @@ class Trainer(transformers.Trainer):
             self.args.remove_unused_columns = False
             # The parent would split every batch over all visible GPUs of one process, slower than one of them.
             self.args._n_gpu = min(1, self.args.n_gpu)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """The optimiser by name where one was asked for, else the parent's."""
+        if self.choice is None or getattr(self, "optimizer", None) is not None:
+            return super().create_optimizer(model)
+        choice, moved = self.choice, self.model if model is None else model
+        if self.by_arguments:  # read here, because a search over hyper-parameters changes them
+            choice = replace(choice, learning_rate=self.args.learning_rate, weight_decay=self.args.weight_decay)
+        self.optimizer = choice.build(moved, set(self.get_decay_parameter_names(moved)))
+        return self.optimizer
 
     def _whether_trainable_only(self, asked: bool | None) -> bool:
         if asked is not None:
@@ -261,6 +282,20 @@ def _only(rows: list[Any]) -> Any:
     return rows[0]
 
 
+def _choice(settings: TrainSettings) -> Choice | None:
+    """None for AdamW: the parent's, which also knows weights that lie on several meshes of devices."""
+    if settings.optimiser == "adamw":
+        return None
+    return Choice(settings.optimiser, settings.learning_rate, settings.weight_decay, settings.optimiser_options())
+
+
+def _adam(settings: TrainSettings) -> dict[str, float]:
+    options = settings.optimiser_options()
+    if settings.optimiser != "adamw":
+        return {}
+    return {"adam_beta1": options["betas"][0], "adam_beta2": options["betas"][1], "adam_epsilon": options["eps"]}
+
+
 def _arguments(module: Any, settings: TrainSettings, total: int, folder: Path) -> transformers.TrainingArguments:
     writing = folder / "writing"
     shutil.rmtree(writing, ignore_errors=True)  # what a killed process left half written
@@ -273,8 +308,7 @@ def _arguments(module: Any, settings: TrainSettings, total: int, folder: Path) -
         lr_scheduler_type=SCHEDULES[settings.schedule],
         warmup_steps=round(settings.warmup * total),
         weight_decay=settings.weight_decay,
-        adam_beta1=settings.betas[0],
-        adam_beta2=settings.betas[1],
+        **_adam(settings),
         max_grad_norm=settings.clip,
         seed=settings.seed,
         use_cpu=device_of(module).type == "cpu",
