@@ -11,55 +11,25 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from rung.data.mixture import MixtureSettings, documents
+from pretraining import MODEL, mapping, story
+from rung.data.mixture import MixtureSettings, documents, marked
 from rung.errors import RungError
 from rung.model.build import build
 from rung.model.tokenizer import TokenizerSettings, train_tokenizer
 from rung.train.masters import Masters, OptimiserSettings
-from rung.train.objectives import causal
+from rung.train.objectives import OBJECTIVES
+from rung.train.objectives.rows import NoiseSettings, Rows, Tokens
 from rung.train.pretrain import pretrain
 from rung.train.recipe import Recipe
-from rung.train.schedule import cosine, schedule, wsd
-from rung.train.stream import Corpus, Stage, write_corpus
+from rung.train.schedule import cosine, linear, schedule, wsd
+from rung.train.stream import Corpus, Stage, Steps, write_corpus
 
-MODEL = {
-    "model_type": "llama",
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "tie_word_embeddings": True,
-    "max_position_embeddings": 64,
-}
-TEXT = "the river ran under an old stone bridge while nine quiet herons waited for fish in cold morning light"
-WORDS = TEXT.split()
-
-
-def story(seed: int, words: int = 24) -> str:
-    rng = np.random.default_rng([5, seed])
-    return " ".join(WORDS[int(i)] for i in rng.integers(len(WORDS), size=words)) + f" {seed}."
+CAUSAL = OBJECTIVES["causal"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer((story(i) for i in range(40)), TokenizerSettings(vocabulary=300, window=64))
-
-
-def mapping(tmp_path: Path) -> dict[str, object]:
-    (tmp_path / "a.txt").write_text("\n\n".join(story(i) for i in range(60)))
-    return {
-        "name": "small",
-        "seed": 3,
-        "corpus": {"texts": ["a.txt"], "tokenizer_documents": 60},
-        "tokenizer": {"vocabulary": 300, "window": 64},
-        "model": MODEL,
-        "train": {
-            "stages": [{"length": 32, "rows": 2, "steps": 5}, {"length": 64, "rows": 2, "steps": 4}],
-            "warmup": 2,
-            "validation_rows": 2,
-        },
-    }
 
 
 def test_chat_template_survives_saving(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -124,7 +94,7 @@ def test_build_is_seeded(tokenizer: PreTrainedTokenizerFast) -> None:
         ({"train": {"stages": [{"length": 4, "rows": 2}]}}, "give length, rows and steps"),
         ({"train": {"stages": [{"length": 0, "rows": 2, "steps": 1}]}}, "length is 0"),
         ({"corpus": {"texts": ["missing.txt"]}}, "no such file"),
-        ({"corpus": {}}, "needs texts or a generator"),
+        ({"corpus": {}}, "needs texts, sources or a generator"),
         ({"corpus": {"texts": ["${RUNG_NOWHERE}/a.txt"]}}, "RUNG_NOWHERE is not set"),
         ({"tokenizer": {"vocabulary": 12}}, "leaves no room for merges"),
     ],
@@ -143,6 +113,7 @@ def test_schedules() -> None:
     assert [wsd(step, 10, 2, 0.4) for step in (0, 1, 5, 6, 8, 9)] == [0.5, 1.0, 1.0, 1.0, 0.5, 0.25]
     assert cosine(6, 10, 2, 0.0) == pytest.approx(0.5)
     assert cosine(10, 10, 2, 0.0) == pytest.approx(0.0)
+    assert [linear(step, 10, 2, 0.0) for step in (0, 2, 6, 10)] == [0.5, 1.0, 0.5, 0.0]
     assert schedule("constant", 10, 4, 0.0)(0) == 0.25
 
 
@@ -151,11 +122,14 @@ def test_rows_hold_whole_documents(tokenizer: PreTrainedTokenizerFast, tmp_path:
     stages = (Stage(length=40, rows=2, steps=6), Stage(length=64, rows=1, steps=3))
     write_corpus(iter(source), tokenizer, stages, tmp_path)
     corpus = Corpus(tmp_path, stages)
-    assert [corpus.rows(i)[0].shape for i in (0, 6)] == [(2, 40), (1, 64)]
+    assert [corpus.rows(i).ids.shape for i in (0, 6)] == [(2, 40), (1, 64)]
     known = {"".join(text for text, _ in document) for document in source}
     ends = tokenizer.eos_token_id
     for step in range(len(corpus)):
-        for ids, weights in zip(*corpus.rows(step), strict=True):
+        rows = corpus.rows(step)
+        assert ((rows.documents == -1) == (rows.ids == tokenizer.pad_token_id)).all()
+        for ids, weights, numbers in zip(rows.ids, rows.weights, rows.documents, strict=True):
+            assert [int(n) for n in numbers[ids == tokenizer.bos_token_id]] == list(range(numbers.max() + 1))
             text = tokenizer.decode(ids[ids != tokenizer.pad_token_id])
             parts = {part + "<|end|>" for part in text.split("<|end|>") if part}
             assert parts <= known
@@ -171,12 +145,26 @@ def test_long_documents_are_cut_and_counted(tokenizer: PreTrainedTokenizerFast, 
     assert Corpus(tmp_path, stages).card["cut_tokens"] == length - 16
 
 
-def test_same_seed_same_documents(tmp_path: Path) -> None:
-    mapping(tmp_path)
-    settings = MixtureSettings.from_mapping({"texts": ["a.txt"]}, tmp_path)
-    draws = [[text for _, text in zip(range(90), documents(settings, seed), strict=False)] for seed in (1, 1, 2)]
-    assert draws[0] == draws[1] != draws[2]
-    assert sorted(draws[0][:60]) == sorted(draws[2][:60])  # a round reads each document once
+def test_long_documents_go_on_in_another_row(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    whole = tokenizer(story(1, 60), add_special_tokens=False)["input_ids"]
+    stages = (Stage(length=16, rows=1, steps=20),)
+    write_corpus(iter([((story(1, 60), 1.0),)]), tokenizer, stages, tmp_path, split_long=True)
+    corpus = Corpus(tmp_path, stages)
+    assert len(corpus) == -(-len(whole) // 16) < 20
+    assert corpus.card["cut_tokens"] == 0
+    ids = np.concatenate([corpus.rows(i).ids[0] for i in range(len(corpus))])
+    assert ids[: len(whole)].tolist() == whole
+
+
+def test_marks_in_a_text_are_text(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    """A page that shows `<|end|>` does not end there; of a generator, whose marks stand in its texts, it does."""
+    stages = (Stage(length=32, rows=1, steps=1),)
+    source = list(marked(iter(["fish <|end|> river"]), "<|begin|>", "<|end|>"))
+    counts = []
+    for in_text in (False, True):
+        write_corpus(iter(source), tokenizer, stages, tmp_path, marks_in_text=in_text)
+        counts.append(int((Corpus(tmp_path, stages).rows(0).ids == tokenizer.eos_token_id).sum()))
+    assert counts == [1, 2]
 
 
 def test_weights_of_a_step_sum_to_its_targets(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
@@ -184,14 +172,14 @@ def test_weights_of_a_step_sum_to_its_targets(tokenizer: PreTrainedTokenizerFast
     stages = (Stage(length=64, rows=2, steps=2),)
     write_corpus(iter(source), tokenizer, stages, tmp_path)
     corpus = Corpus(tmp_path, stages)
-    step = corpus[1]
+    step = Steps(corpus, CAUSAL, Tokens.of(tokenizer), NoiseSettings(), 0)[1]
     (batch,) = step["micros"]
-    _, given = corpus.rows(1)
+    given = corpus.rows(1).weights
     assert step["tokens"] == 128
     assert step["targets"] == (given[:, 1:] > 0).sum() > 40
     assert batch["weights"].sum().item() == pytest.approx(step["targets"], rel=1e-5)
-    scale = batch["weights"][0, 5].item() / given[0, 5]
-    assert batch["weights"][:, 1:].numpy() == pytest.approx(given[:, 1:] * scale, rel=1e-5)
+    scale = batch["weights"][0, 4].item() / given[0, 5]
+    assert batch["weights"][:, :-1].numpy() == pytest.approx(given[:, 1:] * scale, rel=1e-5)
 
 
 def test_generator_is_called_with_the_settings_of_its_stage(tmp_path: Path) -> None:
@@ -216,21 +204,9 @@ def test_generator_is_called_with_the_settings_of_its_stage(tmp_path: Path) -> N
     assert next(iter(documents(settings.mature, 6)))[0][0] == "6 1 3 ['elk', 'owl'] words"
 
 
-def test_loss_is_that_of_the_model_itself(tokenizer: PreTrainedTokenizerFast) -> None:
-    module = build(MODEL, tokenizer)
-    ids = torch.randint(10, 300, (3, 20), generator=torch.Generator().manual_seed(1))
-    ours = causal(module, {"input_ids": ids, "weights": torch.ones(3, 20)})
-    assert ours.item() / 57 == pytest.approx(module(input_ids=ids, labels=ids).loss.item(), abs=1e-5)
-    weights = torch.zeros(3, 20)
-    weights[1, 7], weights[2, 3] = 1.0, 0.5
-    logs = module(input_ids=ids).logits.log_softmax(-1)
-    expected = -(logs[1, 6, ids[1, 7]] + 0.5 * logs[2, 2, ids[2, 3]])
-    assert causal(module, {"input_ids": ids, "weights": weights}).item() == pytest.approx(expected.item(), abs=1e-5)
-
-
-def test_no_loss_at_all_is_an_error(tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(RungError, match="no token of the batch carries loss"):
-        causal(build(MODEL, tokenizer), {"input_ids": torch.ones(1, 8).long(), "weights": torch.zeros(1, 8)})
+def batch(ids: torch.Tensor, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+    rows = Rows(ids.numpy(), weights.numpy(), np.zeros(ids.shape, dtype=np.int64))
+    return CAUSAL.prepare(rows, Tokens(300, 0, 1), NoiseSettings(), []).batch
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
@@ -241,7 +217,7 @@ def test_masters_learn_below_the_step_of_bfloat16(tokenizer: PreTrainedTokenizer
     before = [weight.clone() for weight in optimiser.weights]
     copies = [copy.clone() for copy in optimiser.state_dict()["copies"]]
     ids = torch.randint(10, 300, (2, 20), generator=torch.Generator().manual_seed(1))
-    causal(module, {"input_ids": ids, "weights": torch.ones(2, 20)}).backward()
+    CAUSAL.loss(module, batch(ids, torch.ones(2, 20))).backward()
     optimiser.step()
     after = optimiser.state_dict()["copies"]
     assert all(not torch.equal(old, new) for old, new in zip(copies, after, strict=True))
@@ -272,6 +248,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     assert cards[0] == cards[1]
     losses = [loss for _, loss in cards[0]["curve"]]
     assert len(losses) == 9
+    assert set(cards[0]["validation"]["9"]) == {"text"}
     assert losses[0] == pytest.approx(math.log(300), abs=0.3)
     assert losses[-1] < losses[0] - 0.1
     with pytest.raises(RungError, match="exists already"):

@@ -24,12 +24,24 @@ def cosine(step: int, steps: int, warmup: int, decay: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def linear(step: int, steps: int, warmup: int, decay: float) -> float:
+    """Linear warm-up, then straight down to 0. `decay` is not used."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return max(0.0, (steps - step) / max(1, steps - warmup))
+
+
 def constant(step: int, steps: int, warmup: int, decay: float) -> float:
     """Linear warm-up, then flat."""
     return min(1.0, (step + 1) / max(1, warmup))
 
 
-SCHEDULES: dict[str, Callable[[int, int, int, float], float]] = {"wsd": wsd, "cosine": cosine, "constant": constant}
+SCHEDULES: dict[str, Callable[[int, int, int, float], float]] = {
+    "wsd": wsd,
+    "cosine": cosine,
+    "linear": linear,
+    "constant": constant,
+}
 
 
 def schedule(name: str, steps: int, warmup: int, decay: float) -> Callable[[int], float]:
