@@ -17,7 +17,6 @@ from rung.task.duplicates import words
 Fate = Literal["new", "copy", "near"]
 WAYS = ("none", "exact", "near")
 PERMUTATIONS, BANDS = 128, 32
-PRIME = np.uint64((1 << 61) - 1)
 SHINGLE = 3
 
 
@@ -39,8 +38,8 @@ class Seen:
         self._bands: dict[bytes, int] = {}
         self._signatures: list[np.ndarray] = []
         draw = np.random.default_rng([12, PERMUTATIONS])
-        self._factor = draw.integers(1, 1 << 31, PERMUTATIONS, dtype=np.uint64)
-        self._shift = draw.integers(0, 1 << 31, PERMUTATIONS, dtype=np.uint64)
+        self._factor = draw.integers(0, 1 << 64, PERMUTATIONS, dtype=np.uint64) | np.uint64(1)
+        self._shift = draw.integers(0, 1 << 64, PERMUTATIONS, dtype=np.uint64)
 
     def admit(self, text: str) -> Fate:
         """Whether `text` is new; if it is, it is remembered."""
@@ -71,10 +70,10 @@ class Seen:
         count = max(1, len(parts) - SHINGLE + 1)
         shingles = {" ".join(parts[i : i + SHINGLE]) for i in range(count)}
         hashes = np.array([_hash(one) for one in sorted(shingles)], dtype=np.uint64)
-        mixed = (hashes[:, None] * self._factor + self._shift) % PRIME
-        return (mixed.min(axis=0) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        # Multiply and shift (Dietzfelbinger et al. 1997): 64 bits overflow on purpose, the upper 32 are well mixed.
+        mixed = (hashes[:, None] * self._factor + self._shift) >> np.uint64(32)
+        return mixed.min(axis=0).astype(np.uint32)
 
 
 def _hash(text: str) -> int:
-    """32 bits, so that products with the factors stay within 64."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big")
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

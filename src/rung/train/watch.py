@@ -16,9 +16,9 @@ import torch
 
 from rung.run import read_json, write_atomic
 from rung.train.keep import latest_checkpoint, step_of_checkpoint
+from rung.train.keeper import Judgement
 from rung.train.objectives.objective import Batch, Objective
 from rung.train.stream import Steps
-from rung.train.keeper import Judgement
 
 Report = Callable[[str], None]
 POINTS = 100  # of the training curve
