@@ -1,4 +1,4 @@
-"""Parameter-efficient methods of `peft`: LoRA and soft prompts, how they are saved, loaded and merged.
+"""Parameter-efficient methods of `peft`: how they are put beside a module, saved, loaded and merged.
 
 An adapter only chooses which weights move; the loop is the same as for all of them. Files are in the standard form of
 peft, so that any other tool reads them.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,11 +31,14 @@ def lora(
     dropout: float = 0.0,
     target: str | Sequence[str] = "all-linear",
     seed: int = 0,
+    *,
+    rank_stabilised: bool = False,
+    dora: bool = False,
 ) -> Any:
     """`module` with low-rank updates (Hu et al. 2021) on the layers of `target`; only these train, in float32.
 
-    `alpha` scales the update by alpha / rank (None: 2 × rank). The updates begin at zero, so the answers are at first the
-    base's. Raises RungError where no layer fits `target`.
+    `alpha` scales the update by alpha / rank (None: 2 × rank), or by alpha / √rank where `rank_stabilised`. The updates
+    begin at zero, so the answers are at first the base's. Raises RungError where no layer fits `target`.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -49,12 +53,94 @@ def lora(
         target_modules=names,
         task_type=_task_type(module),
         fan_in_fan_out=_transposed(module),
+        use_rslora=rank_stabilised,
+        use_dora=dora,
     )
+    if names != "all-linear" and not _names_layers(module, names):
+        known = sorted({name.rpartition(".")[2] for name, layer in module.named_modules() if _is_linear(layer)})
+        said = names if isinstance(names, str) else ", ".join(names)
+        raise RungError(f"no layer is called {said}", where="lora", mend=f"layers here: {', '.join(known)}")
     with _seeded(seed):
         try:
             return get_peft_model(module, config)
         except ValueError as error:
             raise RungError(f"no LoRA on {target!r}: {error}", where="lora", mend="name layers of the model") from error
+
+
+def _names_layers(module: Any, names: str | Sequence[str]) -> bool:
+    """Whether every name is the end of some layer's; a single string is a pattern, as in peft."""
+    layers = [name for name, _ in module.named_modules()]
+    if isinstance(names, str):
+        return any(re.fullmatch(names, layer) or layer == names or layer.endswith(f".{names}") for layer in layers)
+    return all(any(layer == name or layer.endswith(f".{name}") for layer in layers) for name in names)
+
+
+def _is_linear(layer: Any) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(layer, torch.nn.Linear | Conv1D)
+
+
+def ia3(module: Any, targets: Sequence[str], inside: Sequence[str], seed: int = 0) -> Any:
+    """`module` with vectors that scale what the layers `targets` give, and what those of them `inside` take (IA³)."""
+    from peft import IA3Config, get_peft_model
+
+    config = IA3Config(
+        target_modules=list(targets),
+        feedforward_modules=list(inside),
+        task_type=_task_type(module),
+        fan_in_fan_out=_transposed(module),
+    )
+    with _seeded(seed):
+        adapted = get_peft_model(module, config)
+    for weight in adapted.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return adapted
+
+
+def p_tuning(module: Any, virtual_tokens: int, hidden: int = 128, seed: int = 0) -> Any:
+    """`module` with embeddings before every prompt that a network of two hidden layers writes (Liu et al. 2021)."""
+    from peft import PromptEncoderConfig, get_peft_model
+
+    config = PromptEncoderConfig(
+        task_type=_task_type(module),
+        num_virtual_tokens=virtual_tokens,
+        encoder_hidden_size=hidden,
+        num_transformer_submodules=1,
+    )
+    with _seeded(seed):
+        return get_peft_model(module, config)
+
+
+def prefix_tuning(module: Any, virtual_tokens: int, init_ids: Sequence[int] | None = None, seed: int = 0) -> Any:
+    """`module` with trained keys and values before every layer's own (Li and Liang 2021).
+
+    They begin as those that the base computes for `init_ids` (repeated or cut), or for words drawn from the vocabulary:
+    random numbers there, as peft would begin, drown what the layers attend to.
+    """
+    from peft import PrefixTuningConfig, get_peft_model
+
+    with _seeded(seed):
+        chosen = _beginning(module, virtual_tokens, init_ids)
+        config = PrefixTuningConfig(task_type=_task_type(module), num_virtual_tokens=virtual_tokens, init_weights="zero")
+        adapted = get_peft_model(module, config)
+        with torch.no_grad():
+            cache = module(input_ids=chosen[None].to(module.device), use_cache=True).past_key_values
+    start = [part for layer in cache.layers for part in (layer.keys, layer.values)]
+    rows = torch.stack([part[0].transpose(0, 1).reshape(virtual_tokens, -1) for part in start], 1)
+    weight = adapted.prompt_encoder[adapted.active_adapter].embedding.weight
+    if rows.flatten(1).shape != weight.shape:
+        raise RungError("its layers keep keys of several shapes", where="prefix-tuning", mend="take prompt-tuning")
+    weight.data = rows.flatten(1).float().to(weight.device)
+    return adapted
+
+
+def _beginning(module: Any, virtual_tokens: int, init_ids: Sequence[int] | None) -> torch.Tensor:
+    """The ids that `virtual_tokens` places begin as: those given, repeated or cut, else words drawn at random."""
+    words = module.get_input_embeddings().num_embeddings
+    ids = torch.randint(words, (virtual_tokens,)) if init_ids is None else torch.tensor(list(init_ids))
+    return ids.repeat(-(-virtual_tokens // len(ids)))[:virtual_tokens]
 
 
 def prompt_tuning(module: Any, virtual_tokens: int = 16, init_ids: Sequence[int] | None = None, seed: int = 0) -> Any:
@@ -71,8 +157,7 @@ def prompt_tuning(module: Any, virtual_tokens: int = 16, init_ids: Sequence[int]
     if init_ids is not None and not len(init_ids):
         raise RungError("no ids to begin with", where="prompt_tuning", mend="give some, or None")
     with _seeded(seed):
-        ids = torch.randint(words.num_embeddings, (virtual_tokens,)) if init_ids is None else torch.tensor(init_ids)
-        chosen = ids.repeat(-(-virtual_tokens // len(ids)))[:virtual_tokens]
+        chosen = _beginning(module, virtual_tokens, init_ids)
         config = PromptTuningConfig(
             task_type=_task_type(module),
             num_virtual_tokens=virtual_tokens,
