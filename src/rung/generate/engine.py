@@ -29,6 +29,7 @@ from rung.generate.variants import Adapters
 from rung.generate.wording import Wording
 from rung.model.load import Model
 from rung.model.memory import ModelShape
+from rung.model.virtual import Virtual
 from rung.types import Sampling, TokenChance
 
 BATCH_TOKENS = 4096  # tokens of one forward pass, unless told otherwise
@@ -44,8 +45,8 @@ class Engine:
     """Runs one module of a base.
 
     `module` defaults to the base's own weights; a tuned copy, or a PEFT model for encoder–decoders, can stand in.
-    `virtual` (tokens, hidden) are soft-prompt embeddings in front of every context of a decoder. `batch_tokens` bounds
-    the tokens of one forward pass, `kept_bytes` the keys and values kept between calls. `like` is an engine of the same
+    `virtual` stands in front of every context of a decoder: embeddings (tokens, hidden), or keys and values a layer.
+    `batch_tokens` bounds the tokens of one forward pass, `kept_bytes` the keys and values kept between calls. `like` is an engine of the same
     architecture, whose findings about it are taken over instead of probing again.
     """
 
@@ -54,7 +55,7 @@ class Engine:
         model: Model,
         *,
         module: Any = None,
-        virtual: torch.Tensor | None = None,
+        virtual: Virtual | None = None,
         batch_tokens: int = BATCH_TOKENS,
         kept_bytes: int = KEPT_BYTES,
         like: Engine | None = None,
@@ -435,6 +436,12 @@ class Engine:
             yield from _cut(sorted(own, key=lambda row: -sizes[row]), sizes, self.batch_tokens)
 
     def _plain_generate(self, requests: Sequence[Request]) -> list[Generation]:
+        if isinstance(self.virtual, tuple):
+            raise RungError(
+                "beams, long sliding windows and this architecture take no trained prefix of keys and values",
+                where="prefix-tuning",
+                mend="take prompt-tuning",
+            )
         choosers = [[self._chooser(request, n) for n in range(request.sampling.n)] for request in requests]
         flat = [chooser for own in choosers for chooser in own]
         made = iter(plain.generate(self.module, requests, flat, self.pad, self.virtual))

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 
 from rung.generate.attention import Part, behind
-from rung.generate.prefixes import Layer, Prefix
+from rung.generate.prefixes import Prefix
 from rung.generate.slots import Behind, Slots
 from rung.generate.trie import ROOT, Trie
 from rung.model.shapes import COUNT_STEP, LENGTH_STEP, rounded
+from rung.model.virtual import Layer, Virtual, places
 
 HEAD_ROWS = 2048  # positions put through the output head at once: bounds the memory of the logits
 # Tokens of a packed sequence, where the rows are shorter: little padding and little masked work; and, where a prefix is
@@ -37,7 +38,7 @@ WIDER, WIDEST = (1.0, 1.5, 2.0, 3.0), 1024
 class Variants(Protocol):
     """Which adapter each row of a pass goes through, and which virtual tokens stand before it."""
 
-    def virtual(self, variant: str) -> torch.Tensor | None:
+    def virtual(self, variant: str) -> Virtual | None:
         """Embeddings (tokens, hidden) before every context, or none."""
         ...
 
@@ -122,6 +123,9 @@ class Forest:
         virtual = self.variants.virtual(variant)
         if virtual is None:
             return Prefix(variant=variant)
+        if isinstance(virtual, tuple):  # keys and values already
+            layers = tuple((k.to(self.device, self.dtype), v.to(self.device, self.dtype)) for k, v in virtual)
+            return Prefix(layers, places(virtual), 0, variant)
         embedded = virtual.to(self.device, self.dtype)[None]
         return Prefix(self._stretch(Prefix(variant=variant), inputs_embeds=embedded), len(virtual), 0, variant)
 

@@ -14,6 +14,7 @@ import torch
 from rung.generate.forest import Likelihood
 from rung.generate.request import Request
 from rung.generate.sampling import Chooser, Pick, choose
+from rung.model.virtual import Layer, Virtual, places
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int, device: Any, *, left: bool = False) -> tuple[Any, Any]:
@@ -30,15 +31,22 @@ def padded(rows: Sequence[Sequence[int]], pad: int, device: Any, *, left: bool =
 
 @torch.inference_mode()
 def decoder_likelihoods(
-    module: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, virtual: torch.Tensor | None
+    module: Any, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int, virtual: Virtual | None
 ) -> list[Likelihood]:
     """log P(answer | context) in nats for each pair, by one causal pass over the joined tokens."""
     ids, mask = padded([[*context, *answer] for context, answer in pairs], pad, module.device)
     front = 0
     if virtual is None:
         logits = module(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    elif isinstance(virtual, tuple):
+        ones = torch.ones((len(pairs), places(virtual)), dtype=mask.dtype, device=mask.device)
+        logits = module(
+            input_ids=ids,
+            attention_mask=torch.cat([ones, mask], 1),
+            past_key_values=_cached(module, virtual, len(pairs)),
+        ).logits
     else:
-        front = int(virtual.shape[0])
+        front = places(virtual)
         embedded = module.get_input_embeddings()(ids)
         head = virtual.to(embedded).unsqueeze(0).expand(len(pairs), -1, -1)
         ones = torch.ones((len(pairs), front), dtype=mask.dtype, device=mask.device)
@@ -50,6 +58,17 @@ def decoder_likelihoods(
         first = front + len(context) - 1
         out.append(_summed(logits[row, first : first + len(answer)], answer))
     return out
+
+
+def _cached(module: Any, layers: Sequence[Layer], rows: int) -> Any:
+    """The library's cache, holding the same keys and values before every row."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=module.config)
+    for number, (keys, values) in enumerate(layers):
+        wide = [part.to(module.device, module.dtype).expand(rows, -1, -1, -1) for part in (keys, values)]
+        cache.update(*wide, number)
+    return cache
 
 
 @torch.inference_mode()

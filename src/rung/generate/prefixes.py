@@ -12,11 +12,12 @@ from itertools import count, pairwise
 
 import torch
 
+from rung.model.virtual import Layer
+
 WORTH_SHARING = 8  # tokens: a shorter common prefix costs more in bookkeeping than it saves
 WORTH_A_PASS = 96  # tokens saved: below it a group's own passes cost more than computing its prefix with every row
 DEEPEST = 48  # levels of prefixes within prefixes
 KEPT_BYTES = 512 * 2**20  # keys and values that stay for later calls, unless told otherwise
-Layer = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)

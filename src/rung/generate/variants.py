@@ -14,11 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rung.errors import RungError, nearest
 from rung.generate.request import BASE
 from rung.model.adapters import ADAPTER_FILE, soft_prompt
+from rung.model.virtual import Virtual, load_prefix
 
 UNTOUCHED = "__base__"  # peft's word for rows that no adapter changes
 _numbers = count()  # engines may share a module: no two of their adapters have the same name in it
@@ -27,9 +26,9 @@ _numbers = count()  # engines may share a module: no two of their adapters have 
 class Adapters:
     """The variants that one module holds. `virtual`, where given, stands before the base's own contexts."""
 
-    def __init__(self, module: Any, virtual: torch.Tensor | None = None) -> None:
+    def __init__(self, module: Any, virtual: Virtual | None = None) -> None:
         self._module = module
-        self._virtual: dict[str, torch.Tensor] = {} if virtual is None else {BASE: virtual}
+        self._virtual: dict[str, Virtual] = {} if virtual is None else {BASE: virtual}
         self._lora: dict[str, str] = {}  # name to the name inside the module
         self._rows: list[str] | None = None
         self._hooked: set[int] = set()
@@ -57,8 +56,10 @@ class Adapters:
             raise RungError(f"no {ADAPTER_FILE}", where=str(folder), mend="name a folder that an adapter was saved to")
         config = json.loads(file.read_text(encoding="utf-8"))
         kind = str(config.get("peft_type"))
-        if kind == "PROMPT_TUNING":
+        if kind in ("PROMPT_TUNING", "P_TUNING"):
             self._virtual[name] = soft_prompt(folder)
+        elif kind == "PREFIX_TUNING":
+            self._virtual[name] = load_prefix(folder)
         elif kind == "LORA" and not config.get("use_dora") and not config.get("modules_to_save"):
             self._lora[name] = f"{name.replace('.', '_')}_{next(_numbers)}"
             self._inject(name, folder)
@@ -80,8 +81,8 @@ class Adapters:
             if isinstance(layer, LoraLayer):
                 layer.delete_adapter(inner)
 
-    def virtual(self, variant: str) -> torch.Tensor | None:
-        """Embeddings (tokens, hidden) that stand before every context of a variant."""
+    def virtual(self, variant: str) -> Virtual | None:
+        """Embeddings (tokens, hidden), or keys and values, that stand before every context of a variant."""
         return self._virtual.get(variant)
 
     @contextmanager

@@ -11,7 +11,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,9 @@ def prefix_tuning(module: Any, virtual_tokens: int, init_ids: Sequence[int] | No
 
     with _seeded(seed):
         chosen = _beginning(module, virtual_tokens, init_ids)
-        config = PrefixTuningConfig(task_type=_task_type(module), num_virtual_tokens=virtual_tokens, init_weights="zero")
+        config = PrefixTuningConfig(
+            task_type=_task_type(module), num_virtual_tokens=virtual_tokens, init_weights="zero"
+        )
         adapted = get_peft_model(module, config)
         with torch.no_grad():
             cache = module(input_ids=chosen[None].to(module.device), use_cache=True).past_key_values
@@ -282,8 +284,3 @@ def soft_prompt(folder: Path) -> torch.Tensor:
     if "prompt_embeddings" not in tensors:
         raise RungError("holds no prompt embeddings", where=str(folder), mend="name a bundle with a soft prompt")
     return tensors["prompt_embeddings"]
-
-
-def trained_copy(model: Model, folder: Path) -> Any:
-    """A whole trained copy of the base, from its own folder."""
-    return replace(model, folder=folder).module

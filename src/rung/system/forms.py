@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from rung.errors import RungError
 from rung.generate.engine import Engine
 from rung.model import adapters
 from rung.model.layout import Shot
+from rung.model.tuned import FRONTS, MODULES, tuned_front, tuned_module
 from rung.run import write_atomic
 from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
@@ -26,7 +27,7 @@ from rung.types import Message, System
 
 SHOTS = "shots.jsonl"
 HEAD = "head.safetensors"
-WEIGHTS = ("adapter", "soft_prompt", "weights")
+WEIGHTS = (*FRONTS, *MODULES)
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,13 @@ class Form:
 class Tuned:
     """A System whose weights were trained: `inner` answers, `write_weights` puts them into a bundle's folder.
 
-    `write_weights` makes exactly one folder there: `adapter` (PEFT LoRA), `soft_prompt` (PEFT prompt tuning) or
-    `weights` (a whole model), in standard Hugging Face form.
+    `write_weights` makes exactly one folder there, in a form of `model.tuned`. `held` is the precision of the base
+    beside which they were trained, where it is not the body's own (QLoRA's 4 bits).
     """
 
     inner: Prompted | Headed
     write_weights: Callable[[Path], None]
+    held: str | None = None
 
     def answer(self, prompts: Any) -> Any:
         """What the inner System answers."""
@@ -88,35 +90,28 @@ def _read_shots(file: Path) -> tuple[Shot, ...]:
 
 def _engine(folder: Path, body: Body) -> Engine:
     """The engine of a bundle's own weights, or the base's where it has none."""
-    if (folder / "soft_prompt").is_dir():
-        if body.model.kind == "encoder-decoder":
-            return Engine(body.model, module=adapters.adapted_copy(body.model, folder / "soft_prompt"))
-        return Engine(body.model, virtual=adapters.soft_prompt(folder / "soft_prompt"))
-    module = _module(folder, body)
+    if (folder / "soft_prompt").is_dir() and body.model.kind == "encoder-decoder":
+        return Engine(body.model, module=adapters.adapted_copy(body.model, folder / "soft_prompt"))
+    if (front := tuned_front(folder)) is not None:
+        return Engine(body.model, virtual=front)
+    module = tuned_module(body.model, folder)
     return body.engine if module is None else Engine(body.model, module=module)
-
-
-def _module(folder: Path, body: Body) -> Any:
-    if (folder / "adapter").is_dir():
-        return adapters.merged_copy(body.model, folder / "adapter")
-    if (folder / "weights").is_dir():
-        return adapters.trained_copy(body.model, folder / "weights")
-    return None
 
 
 def _write_tuned(system: Tuned, folder: Path) -> dict[str, Any]:
     system.write_weights(folder)
     _settle_order(folder / "adapter" / "adapter_config.json")
+    held = {} if system.held is None else {"held": system.held}
     if isinstance(system.inner, Prompted):
-        return {"inner": "prompted", **_write_prompted(system.inner, folder)}
-    return {"inner": "headed", **_write_headed(system.inner, folder)}
+        return {"inner": "prompted", **held, **_write_prompted(system.inner, folder)}
+    return {"inner": "headed", **held, **_write_headed(system.inner, folder)}
 
 
 def _settle_order(file: Path) -> None:
     """peft lists the modules of an adapter from a set: in another order in each process, which would be another digest."""
     if file.is_file():
         config = json.loads(file.read_text(encoding="utf-8"))
-        for key in ("target_modules", "exclude_modules", "modules_to_save"):
+        for key in ("target_modules", "exclude_modules", "feedforward_modules", "modules_to_save"):
             if isinstance(config.get(key), list):
                 config[key] = sorted(config[key])
         write_atomic(file, json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -125,6 +120,8 @@ def _settle_order(file: Path) -> None:
 def _read_tuned(settings: Mapping[str, Any], folder: Path, body: Body) -> System:
     if not any((folder / name).is_dir() for name in WEIGHTS):
         raise RungError(f"its weights are gone ({', '.join(WEIGHTS)})", where=str(folder), mend="take a whole copy")
+    if "held" in settings:
+        body = Body(replace(body.model, dtype=settings["held"]))
     return (
         _read_prompted(settings, folder, body)
         if settings["inner"] == "prompted"
@@ -144,7 +141,7 @@ def _read_headed(settings: Mapping[str, Any], folder: Path, body: Body) -> Heade
     from safetensors.numpy import load_file
 
     head = load_file(folder / HEAD)
-    module = _module(folder, body)
+    module = tuned_module(body.model, folder)
     embedder = body.embedder if module is None else Embedder(body.model, module)
     return Headed(embedder, tuple(settings["labels"]), head["weight"], head["bias"])
 

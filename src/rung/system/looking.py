@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rung.errors import RungError
 from rung.generate.look.found import Look
@@ -12,9 +13,13 @@ from rung.generate.look.reading import Read, read
 from rung.generate.look.settings import Wanted
 from rung.model.layout import Layout
 from rung.model.load import Model
+from rung.model.virtual import Virtual
 from rung.system.bundle import MANIFEST, Saved, load
 from rung.system.prompted import Prompted
 from rung.types import Message
+
+if TYPE_CHECKING:
+    import torch
 
 
 def look_at(
@@ -35,13 +40,19 @@ def look_at(
         saved = load(name, base=base)
         prompted = _prompted(saved)
         engine = prompted.engine
-        opened = Opened(engine.model, engine.module, name, engine.virtual)
+        opened = Opened(engine.model, engine.module, name, _embeddings(engine.virtual))
         if not as_prompt:
             return look(opened, read(engine.model, text), wanted)
         (rendered,) = prompted.rendered([saved.prompt(text)])
         return look(opened, read(engine.model, rendered, prompted.layout.style), wanted)
     model = _model(name, dtype, trust_remote_code)
     return look(Opened.of(model), _read(model, text, as_prompt), wanted)
+
+
+def _embeddings(virtual: Virtual | None) -> torch.Tensor | None:
+    if isinstance(virtual, tuple):
+        raise RungError("a trained prefix has no embeddings to show", where="MODEL", mend="look at its base")
+    return virtual
 
 
 def _prompted(saved: Saved) -> Prompted:

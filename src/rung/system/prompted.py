@@ -15,6 +15,7 @@ from rung.errors import RungError
 from rung.generate.constraint import Constraint, json_schema, regex
 from rung.generate.engine import Engine
 from rung.model.layout import Layout
+from rung.model.virtual import places
 from rung.system.shots import FixedShots, Shots
 from rung.types import Completion, Prompt
 
@@ -94,7 +95,7 @@ class Prompted:
         return [max(0, self._overflow(p, ids)) for p, ids in zip(prompts, self.contexts(prompts))]
 
     def _overflow(self, prompt: Prompt, context: Sequence[int]) -> int:
-        virtual = 0 if self.engine.virtual is None else int(self.engine.virtual.shape[0])
+        virtual = places(self.engine.virtual)
         if self.engine.model.kind == "encoder-decoder":
             return max(len(context), self.longest(prompt)) + virtual - self.engine.model.window
         return len(context) + self.longest(prompt) + virtual - self.engine.model.window

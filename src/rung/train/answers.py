@@ -115,13 +115,19 @@ def _packed_call(
     if virtual:
         # peft would put the trained embeddings in front of each row by itself, but drops position ids while doing so.
         rows = ids.shape[0]
-        words = base.get_input_embeddings()(ids)
-        trained = module.get_prompt(batch_size=rows).to(words.dtype)
-        inputs, call = {"inputs_embeds": torch.cat([trained, words], dim=1)}, base
+        trained, call = module.get_prompt(batch_size=rows), base
+        own = positions
         front = torch.arange(virtual, device=ids.device).expand(rows, virtual)
         positions = torch.cat([front, positions], dim=1)
         segments = torch.cat([torch.full_like(front, pack.PREFIX_SEGMENT), segments], dim=1)
+        if isinstance(trained, torch.Tensor):
+            words = base.get_input_embeddings()(ids)
+            inputs = {"inputs_embeds": torch.cat([trained.to(words.dtype), words], dim=1)}
+        else:  # keys and values: they are attended to, but nothing is computed for them
+            inputs["past_key_values"] = trained
     mask = pack.row_mask(segments, positions)
+    if "past_key_values" in inputs:
+        mask, positions = mask[..., virtual:, :], own
     dtype = next(base.parameters()).dtype
     inputs["attention_mask"] = pack.for_attention(mask, base.config._attn_implementation, dtype)
     inputs["position_ids"] = positions

@@ -21,6 +21,7 @@ from rung.train.answers import (
     mean_loss,
     virtual_tokens,
 )
+from rung.train.hooks import Hooks
 from rung.train.keeper import Judgement, Progress
 from rung.train.settings import FitResult, TrainExample, TrainSettings
 from rung.train.trainer import train
@@ -37,13 +38,14 @@ def fit(
     validation: Sequence[TrainExample] = (),
     until: int | None = None,
     progress: Progress | None = None,
+    hooks: Hooks | None = None,
 ) -> FitResult:
     """Train `module` to give the answers of `examples`, and leave its best weights in it.
 
     `score` judges the module as it stands (greater is better) and decides which weights are best; without it the mean
     loss of `validation` does; without either the last weights stay. `until` pauses after that many steps, to be gone on
     with by another call on the same `folder`. A killed call that is repeated ends with the same bits. `progress` gets
-    (steps done, steps to do). Raises RungError for examples that cannot be trained on, Diverged for a broken loss.
+    (steps done, steps to do). `hooks` reach into each step. Raises RungError for examples that cannot be trained on, Diverged for a broken loss.
     """
     check_examples(module, examples)
     check_examples(module, validation, allow_none=True)
@@ -69,6 +71,7 @@ def fit(
         until=until,
         identity=identity,
         progress=progress,
+        hooks=hooks,
     )
     return replace(result, batching=layout.describe())
 

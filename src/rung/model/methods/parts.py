@@ -60,7 +60,7 @@ class Half(Full):
         groups: dict[tuple[int | None, str], list[str]] = {}
         for name, _ in module.named_parameters():
             groups.setdefault((layer_number(name), component(name)), []).append(name)
-        draw, resting, odd = np.random.default_rng([seed, round_]), list[str](), 0
+        draw, resting, odd = np.random.default_rng([seed, round_]), list[str](), round_ % 2
         for names in groups.values():
             # Where a group is odd, turns are taken, so that halves stay halves over the whole model.
             count = len(names) // 2 + (odd if len(names) % 2 else 0)

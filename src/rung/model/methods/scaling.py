@@ -35,15 +35,33 @@ class Ia3(Unpaced):
 GATED = (("k_proj", "v_proj", "down_proj"), ("down_proj",))
 TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **dict.fromkeys(
-        ("llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "olmo", "olmo2",
-         "granite", "cohere", "smollm3", "stablelm"), GATED),  # fmt: skip
+        (
+            "llama",
+            "mistral",
+            "mixtral",
+            "qwen2",
+            "qwen3",
+            "gemma",
+            "gemma2",
+            "gemma3_text",
+            "olmo",
+            "olmo2",
+            "granite",
+            "cohere",
+            "smollm3",
+            "stablelm",
+        ),
+        GATED,
+    ),
     "gpt2": (("c_attn", "mlp.c_proj"), ("mlp.c_proj",)),
     "gpt_neox": (("query_key_value", "dense_4h_to_h"), ("dense_4h_to_h",)),
     "opt": (("k_proj", "v_proj", "fc2"), ("fc2",)),
     "bart": (("k_proj", "v_proj", "fc2"), ("fc2",)),
     "t5": (("k", "v", "wo"), ("wo",)),
     "mt5": (("k", "v", "wo"), ("wo",)),
-    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), (("key", "value", "output.dense"), ("output.dense",))),
+    **dict.fromkeys(
+        ("bert", "roberta", "xlm-roberta", "electra"), (("key", "value", "output.dense"), ("output.dense",))
+    ),
 }
 """Layers to scale by architecture, and those of them whose input is scaled. `output.dense` is also what closes BERT's
 attention; peft's own table has it so."""
