@@ -45,7 +45,7 @@ def test_lora_begins_as_the_base_and_trains_only_its_own_weights_in_float32(name
     pick = {n: p for n, p in again.named_parameters() if "lora_A" in n}
     assert all(torch.equal(p, dict(adapted.named_parameters())[n]) for n, p in pick.items())
     assert not all(torch.equal(p, dict(other.named_parameters())[n]) for n, p in pick.items())
-    with pytest.raises(RungError, match="no LoRA"):
+    with pytest.raises(RungError, match="no layer is called"):
         lora(build(name), target="nothing")
 
 

@@ -14,8 +14,9 @@ import torch
 from transformers.cache_utils import Cache
 
 from rung.generate.attention import Part
-from rung.generate.prefixes import Layer, Prefix
+from rung.generate.prefixes import Prefix
 from rung.model.shapes import LENGTH_STEP, rounded
+from rung.model.virtual import Layer
 
 ROWS_STEP = 4  # rows of a step: rounded up, so that few shapes of products occur
 

@@ -6,14 +6,14 @@ How they are trained is the matter of `methods`; how they stand before a batch, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from rung.errors import RungError
 
-Layer = tuple[torch.Tensor, torch.Tensor]
-Virtual = torch.Tensor | tuple[Layer, ...]
+Layer: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
+Virtual: TypeAlias = "torch.Tensor | tuple[Layer, ...]"
 """Embeddings (tokens, hidden), or a pair of keys and values (1, heads, tokens, width) a layer."""
 
 PREFIX = "prefix.safetensors"
