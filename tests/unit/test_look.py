@@ -18,6 +18,9 @@ from rung.errors import RungError
 from rung.generate.engine import Engine
 from rung.generate.look import attending, page, terminal
 from rung.generate.look.found import Look
+from rung.generate.look.look import look
+from rung.generate.look.opened import Opened
+from rung.generate.look.reading import read
 from rung.generate.look.settings import Wanted
 from rung.model.load import Model
 from rung.model.neighbours import nearest_tokens, usual_angles
@@ -148,6 +151,22 @@ def test_probabilities_and_surprise_are_the_models_own(base: Base) -> None:
         assert found.tokens[place].bits == pytest.approx(expected, abs=1e-3)
 
 
+def test_learnt_vectors_stand_before_the_text(base: Base) -> None:
+    model = Model.load(str(base("llama-plain")))
+    torch.manual_seed(3)
+    table = model.module.get_input_embeddings().weight
+    virtual = torch.cat([table[[40, 50]] * 2, torch.randn(3, table.shape[1])])
+    found = look(Opened(model, model.module, "soft", virtual), read(model, "where is my"), Wanted(shown=3))
+    ids = [token.id for token in found.tokens]
+    engine = Engine(model, virtual=virtual)
+    best = found.following[0].chances
+    said = engine.choose([ids], [[[one.id] for one in best]])[0]
+    assert said == pytest.approx([math.log(one.model) for one in best], abs=1e-4)
+    assert found.tokens[0].bits is not None and found.attention[0].keys[:2] == ("learnt 0", "learnt 1")
+    learnt = [one for one in found.neighbourhoods if one.id is None]
+    assert len(learnt) == 5 and [one.near[0].id for one in learnt[:2]] == [40, 50]
+
+
 def test_an_encoder_decoder_is_looked_at_with_its_answer(base: Base) -> None:
     found = look_at(str(base("t5")), "where is my parcel", Wanted(answer="the lamp broke"))
     module = Model.load(str(base("t5"))).module
@@ -175,7 +194,7 @@ def test_masks_are_filled_by_the_head_of_the_folder(tmp_path: Path) -> None:
     module.save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
     found = look_at(str(tmp_path), "where is my [MASK] please [MASK]", Wanted(temperature=0.1, top_k=1))
-    logits = module(torch.tensor([[token.id for token in found.tokens]])).logits[0]
+    logits = module(torch.tensor([[token.id for token in found.tokens]])).logits[0].detach()
     assert len(found.following) == 2
     for one in found.following:
         assert one.place is not None and found.tokens[one.place].piece == "[MASK]"
@@ -201,8 +220,6 @@ def test_attention_is_the_modules_own_and_sums_to_one(kind: str, base: Base) -> 
 
 
 def test_looking_leaves_the_module_as_it_was(base: Base) -> None:
-    from rung.generate.look.opened import Opened
-
     opened = Opened.of(Model.load(str(base("llama-plain"))))
     before = opened.module.config._attn_implementation
     plain = opened.run([1, 2, 3]).logits

@@ -97,7 +97,7 @@ def _masked(model: Model) -> Any:
     quiet()
     module, found = transformers.AutoModelForMaskedLM.from_pretrained(
         str(model.folder),
-        dtype=model.precision if model.precision != "int8" else "auto",
+        dtype="auto" if model.precision in ("int8", "nf4") else model.precision,  # the head fills masks, nothing more
         trust_remote_code=model.trust_remote_code,
         use_safetensors=True,
         output_loading_info=True,
