@@ -17,7 +17,7 @@ from tickets import TASK, Command, csv, rows
 import rung as library
 
 VERBS = (
-    "init", "plan", "climb", "report", "ask", "eval", "benchmark", "compare", "look", "pretrain", "import llama2c", "ledger show", "ledger move",
+    "init", "plan", "climb", "report", "ask", "eval", "benchmark", "compare", "look", "submit", "pretrain", "import llama2c", "ledger show", "ledger move",
     "ledger merge", "ledger export",
 )  # fmt: skip
 RUNGS = ("zero-shot", "few-shot-2", "lora")

@@ -24,6 +24,7 @@ from rung.cli.look import look
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.report import report
+from rung.cli.submit import submit
 from rung.errors import RungError, nearest
 from rung.model.threads import prepare_environment
 
@@ -49,6 +50,7 @@ app.command()(compare)
 app.add_typer(ledger, name="ledger")
 app.command()(look)
 app.command()(pretrain)
+app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.add_typer(convert, name="import")
 
 
