@@ -215,11 +215,11 @@ def test_masters_learn_below_the_step_of_bfloat16(tokenizer: PreTrainedTokenizer
     optimiser = Masters(module, OptimiserSettings(name=name, learning_rate=1e-5, embedding_rate=1e-5))
     module.to(torch.bfloat16)
     before = [weight.clone() for weight in optimiser.weights]
-    copies = [copy.clone() for copy in optimiser.state_dict()["copies"]]
+    copies = [state["copy"].clone() for state in optimiser.state_dict()["state"].values()]
     ids = torch.randint(10, 300, (2, 20), generator=torch.Generator().manual_seed(1))
     CAUSAL.loss(module, batch(ids, torch.ones(2, 20))).backward()
     optimiser.step()
-    after = optimiser.state_dict()["copies"]
+    after = [state["copy"] for state in optimiser.state_dict()["state"].values()]
     assert all(not torch.equal(old, new) for old, new in zip(copies, after, strict=True))
     unmoved = sum(int((old == new).sum()) for old, new in zip(before, optimiser.weights, strict=True))
     assert unmoved > 0.5 * sum(weight.numel() for weight in before)  # most steps are lost in the fast format
@@ -229,7 +229,8 @@ def test_masters_start_from_full_precision(tokenizer: PreTrainedTokenizerFast) -
     module = build(MODEL, tokenizer)
     exact = module.get_input_embeddings().weight.detach().clone()
     optimiser = Masters(module, OptimiserSettings())
-    assert any(copy.shape == exact.shape and torch.equal(copy, exact) for copy in optimiser.state_dict()["copies"])
+    copies = [state["copy"] for state in optimiser.state_dict()["state"].values()]
+    assert any(copy.shape == exact.shape and torch.equal(copy, exact) for copy in copies)
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(tmp_path: Path) -> None:

@@ -31,9 +31,8 @@ class Best:
     file: Path | None = None
 
     @classmethod
-    def of(cls, module: Any, folder: Path, step: int) -> Best:
+    def of(cls, weights: Weights, folder: Path, step: int) -> Best:
         """A copy of the trainable weights as they are after `step` steps."""
-        weights = trainable_weights(module)
         if sum(weight.nbytes for weight in weights.values()) <= IN_MEMORY:
             return cls({name: weight.clone() for name, weight in weights.items()})
         part, file = folder / "best.part", folder / f"best-{step}.safetensors"
@@ -62,13 +61,12 @@ class Best:
         elif self.file is not None:
             os.link(self.file, checkpoint / BEST)
 
-    def restore(self, module: Any) -> None:
-        """Put the weights into the module they came from."""
-        if self.weights is None:
-            assert self.file is not None
-            load_weights(module, safetensors.torch.load_file(self.file))
-        else:
-            load_weights(module, self.weights)
+    def read_back(self) -> Weights:
+        """The weights, whole."""
+        if self.weights is not None:
+            return self.weights
+        assert self.file is not None
+        return safetensors.torch.load_file(self.file)
 
     def drop(self) -> None:
         """Forget them."""
@@ -96,8 +94,11 @@ class Ledger:
         return plain | {"curve": [asdict(point) for point in self.curve], "identity": identity}
 
     @classmethod
-    def read(cls, checkpoint: Path, identity: str) -> Ledger:
-        """What the checkpoint's training remembered. Raises RungError where it was another training."""
+    def read(cls, checkpoint: Path, identity: str, lead: bool = True) -> Ledger:
+        """What the checkpoint's training remembered; the best weights only in the process that leads.
+
+        Raises RungError where it was another training.
+        """
         record = json.loads((checkpoint / RECORD).read_text())
         if record.pop("identity") != identity:
             raise RungError(
@@ -106,7 +107,8 @@ class Ledger:
                 mend="name another folder or remove this one",
             )
         curve = [CurvePoint(**point) for point in record.pop("curve")]
-        return cls(**record, curve=curve, best=Best.read(checkpoint))
+        there = (checkpoint / BEST).is_file()
+        return cls(**record, curve=curve, best=Best.read(checkpoint) if lead or not there else Best({}))
 
 
 def trainable_weights(module: Any) -> Weights:

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import transformers
 
 from rung.model.randomness import kept_randomness
 from rung.train.keep import RECORD, Best, Ledger
+from rung.train.parallel.layout import Layout
 from rung.train.settings import CurvePoint, TrainSettings
 
 Progress = Callable[[int, int], None]
@@ -51,6 +52,7 @@ class Keeper(transformers.TrainerCallback):
     eval_every: int
     identity: str
     progress: Progress | None
+    layout: Layout = field(default_factory=Layout)
     always_save: bool = False
     saved_at: float = field(default_factory=time.monotonic)
 
@@ -73,12 +75,17 @@ class Keeper(transformers.TrainerCallback):
             control.should_save = self.always_save
             return
         every = self.settings.checkpoint_seconds
-        control.should_save = every is not None and time.monotonic() - self.saved_at >= every
+        due = every is not None and time.monotonic() - self.saved_at >= every
+        control.should_save = every is not None and self.layout.team.decides(due)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete the checkpoint that the Trainer wrote, give it its name, and drop older ones."""
         name = f"checkpoint-{state.global_step}"
         written = Path(args.output_dir) / name
+        self.saved_at = time.monotonic()
+        if not self.layout.team.lead:
+            shutil.rmtree(written)
+            return
         (written / RECORD).write_text(json.dumps(self.ledger.record(self.identity)))
         if self.ledger.best is not None:
             self.ledger.best.write(written)
@@ -87,14 +94,13 @@ class Keeper(transformers.TrainerCallback):
         written.replace(self.folder / name)
         for path in older:
             shutil.rmtree(path)
-        self.saved_at = time.monotonic()
 
     def _judge(self, step: int) -> None:
         judgement = Judgement()
         if self.evaluate is not None:
             self.module.eval()
             with kept_randomness(), torch.no_grad():
-                judgement = self.evaluate()
+                judgement = Judgement(**self.layout.team.tell(asdict(self.layout.judge(self.evaluate))))
         ledger = self.ledger
         loss = ledger.loss_sum / max(1, ledger.loss_targets)
         ledger.loss_sum, ledger.loss_targets = 0.0, 0
@@ -106,7 +112,7 @@ class Keeper(transformers.TrainerCallback):
             ledger.best_rank, ledger.best_step, ledger.waited = rank, step, 0
             if ledger.best is not None:
                 ledger.best.drop()
-            ledger.best = Best.of(self.module, self.folder, step)
+            ledger.best = Best.of(self.layout.weights(self.module), self.folder, step)
             return
         ledger.waited += 1
         if self.settings.patience is not None and ledger.waited >= self.settings.patience:

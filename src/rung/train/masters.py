@@ -69,18 +69,21 @@ class Masters(torch.optim.Optimizer):
         torch._foreach_copy_(self.weights, copies)
 
     def state_dict(self) -> dict[str, Any]:
-        """The groups' settings, the float32 copies, and the state of what runs inside."""
+        """As every optimiser's: of each weight its float32 `copy` and what the optimiser inside remembers of it."""
+        inside = self._inner.state_dict()["state"]
+        state = {i: {"copy": self._copies[id(w)], **inside.get(i, {})} for i, w in enumerate(self.weights)}
+        numbers = iter(range(len(state)))
         return {
-            "rates": [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups],
-            "copies": [self._copies[id(w)] for w in self.weights],
-            "inner": self._inner.state_dict(),
+            "state": state,
+            "param_groups": [{**g, "params": [next(numbers) for _ in g["params"]]} for g in self.param_groups],
         }
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where `state_dict` stopped, to the bit."""
-        for group, rates in zip(self.param_groups, state_dict["rates"], strict=True):
-            group.update(rates)
-        for weight, copy in zip(self.weights, state_dict["copies"], strict=True):
-            self._copies[id(weight)].copy_(copy)
-        self._inner.load_state_dict(state_dict["inner"])
+        inside = {i: {k: v for k, v in state.items() if k != "copy"} for i, state in state_dict["state"].items()}
+        for group, kept in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({key: value for key, value in kept.items() if key != "params"})
+        for number, weight in enumerate(self.weights):
+            self._copies[id(weight)].copy_(state_dict["state"][number]["copy"])
+        self._inner.load_state_dict({"state": inside, "param_groups": self._inner.state_dict()["param_groups"]})

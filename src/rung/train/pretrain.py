@@ -23,6 +23,9 @@ from rung.run import read_json, write_atomic
 from rung.train.masters import Masters
 from rung.train.objectives.attend import attend_by
 from rung.train.origin import Origin, begin, corpus_of, guard_of, place, validation_of
+from rung.train.parallel.choose import layout_of
+from rung.train.parallel.layout import Layout
+from rung.train.parallel.team import Team
 from rung.train.recipe import Recipe
 from rung.train.schedule import schedule
 from rung.train.settings import FitResult, TrainSettings
@@ -34,20 +37,25 @@ from rung.types import digest
 Report = Callable[[str], None]
 
 
-def pretrain(recipe: Recipe, out: Path, *, report: Report = print, stop_after: int | None = None) -> Path:
+def pretrain(
+    recipe: Recipe, out: Path, *, report: Report = print, stop_after: int | None = None, team: Team | None = None
+) -> Path:
     """Run `recipe` and leave the model in `out` (Hugging Face form, with `pretraining.json` for the card).
 
     What is done already lies in `OUT.work` and is not done again. `stop_after` pauses after that many steps, with a
-    checkpoint, and returns the work folder. Raises RungError where `out` exists or another recipe is under way there.
+    checkpoint, and returns the work folder. Several processes share a training by calling this alike, each with its
+    place in the `team`; they see one file system. Raises RungError where `out` exists or another recipe is under way there.
     """
     work = out.with_name(out.name + ".work")
     if out.exists():
         raise RungError("exists already", where=str(out), mend="name another folder or remove it")
-    _claim(recipe, work)
-    origin = begin(recipe, work, report)
-    corpus = corpus_of(origin, work, report)
-    checks = validation_of(origin, work)
-    guard = _Guard.of(origin, work)
+    team = team or Team()
+    report, layout = team.only(report), layout_of(recipe.train.parallel, team)
+    team.first(lambda: _claim(recipe, work))
+    origin = team.first(lambda: begin(recipe, work, report))
+    corpus = team.first(lambda: corpus_of(origin, work, report))
+    checks = team.first(lambda: validation_of(origin, work))
+    guard = team.first(lambda: _Guard.of(origin, work))
     watch = Watch(
         origin.module,
         origin.objective,
@@ -56,11 +64,23 @@ def pretrain(recipe: Recipe, out: Path, *, report: Report = print, stop_after: i
         recipe.train.steps,
         report,
         by_weight=recipe.corpus.generator is not None,
+        writes=team.lead,
     )
-    result = _train(origin, corpus, watch, work, guard, stop_after)
+    with layout.placed(origin.module):
+        result = _train(origin, corpus, watch, work, guard, layout, stop_after)
     if result.step < recipe.train.steps:
         report(f"paused at step {result.step} of {recipe.train.steps}; run again to go on")
         return work
+    if team.lead:
+        _finish(origin, corpus, result, work, out, guard, report)
+    team.wait()
+    report(f"done: {out}")
+    return out
+
+
+def _finish(
+    origin: Origin, corpus: Corpus, result: FitResult, work: Path, out: Path, guard: _Guard | None, report: Report
+) -> None:
     card = _card(origin, corpus, result, work) | ({"guard": guard.after(report)} if guard else {})
 
     def fill(part: Path) -> None:
@@ -70,8 +90,6 @@ def pretrain(recipe: Recipe, out: Path, *, report: Report = print, stop_after: i
         write_atomic(part / "pretraining.json", json.dumps(card, indent=1, ensure_ascii=False))
 
     place(out, fill)
-    report(f"done: {out}")
-    return out
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
@@ -89,7 +107,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "corpus": corpus,
         "tokenizer": {"folder": Path(recipe.tokenizer_of).name} if recipe.tokenizer_of else asdict(recipe.tokenizer),
         "model": dict(recipe.model),
-        "train": {k: v for k, v in asdict(recipe.train).items() if k != "checkpoint_minutes"},
+        "train": {k: v for k, v in asdict(recipe.train).items() if k not in ("checkpoint_minutes", "parallel")},
         **begun,
         **guard,
     }
@@ -135,16 +153,22 @@ class _Guard:
 
 
 def _train(
-    origin: Origin, corpus: Corpus, watch: Watch, work: Path, guard: _Guard | None, stop_after: int | None
+    origin: Origin,
+    corpus: Corpus,
+    watch: Watch,
+    work: Path,
+    guard: _Guard | None,
+    layout: Layout,
+    stop_after: int | None,
 ) -> FitResult:
     module, settings, recipe = origin.module, origin.recipe.train, origin.recipe
     optimiser = Masters(module, settings.optimiser)  # its copies are taken in full precision
     if settings.dtype == "bfloat16":
         module.to(torch.bfloat16)
     if guard is not None:
-        guard.before()
-    if recipe.begins_with and not watch.file.exists():
-        watch.validate(0)
+        layout.judge(guard.before)
+    if recipe.begins_with and layout.team.decides(not watch.file.exists()):
+        layout.judge(lambda: watch.validate(0))
     pace = schedule(settings.schedule, settings.steps, settings.warmup, settings.decay)
     loop = TrainSettings(
         clip=0.0,  # the optimiser clips its float32 gradients itself
@@ -164,6 +188,7 @@ def _train(
         identity=digest(identity(recipe)),
         progress=watch.progress,
         optimizers=(optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, pace)),
+        layout=layout,
     )
 
 

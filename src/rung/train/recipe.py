@@ -18,6 +18,7 @@ from rung.model.tokenizer import TokenizerSettings
 from rung.train.masters import OptimiserSettings
 from rung.train.objectives import OBJECTIVES
 from rung.train.objectives.rows import NoiseSettings
+from rung.train.parallel.settings import ParallelSettings
 from rung.train.schedule import SCHEDULES
 from rung.train.stream import Stage
 
@@ -60,6 +61,7 @@ class PretrainSettings:
     separate_documents: bool = False
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    parallel: ParallelSettings = field(default_factory=ParallelSettings)
 
     def __post_init__(self) -> None:
         for name, known in (("objective", OBJECTIVES), ("schedule", SCHEDULES), ("dtype", ("bfloat16", "float32"))):
@@ -148,6 +150,7 @@ def _train(given: Any) -> PretrainSettings:
     if "stages" in train:
         train["stages"] = _stages(train["stages"])
     train["optimiser"] = _value(OptimiserSettings, train.get("optimiser") or {}, "train.optimiser")
+    train["parallel"] = ParallelSettings.from_mapping(train.get("parallel") or {}, "train.parallel")
     train["noise"] = _value(NoiseSettings, train.get("noise") or {}, "train.noise")
     made: PretrainSettings = _value(PretrainSettings, train, "train")
     return made

@@ -24,17 +24,12 @@ from rung.errors import RungError
 from rung.train.breaks import keep_batch, memory_told
 from rung.train.foreign import check_same_model
 from rung.train.hooks import Hooks
-from rung.train.keep import (
-    WEIGHTS,
-    Ledger,
-    latest_checkpoint,
-    load_weights,
-    step_of_checkpoint,
-    trainable_weights,
-)
+from rung.train.keep import WEIGHTS, Ledger, latest_checkpoint, load_weights, step_of_checkpoint
 from rung.train.keeper import Judgement, Keeper, Progress
 from rung.train.optimisers.build import Choice
 from rung.train.optimisers.table import note
+from rung.train.parallel.layout import Layout
+from rung.train.parallel.states import load_states, save_states
 from rung.train.settings import Diverged, FitResult, TrainSettings
 from rung.train.surroundings import check_trainable, device_of, low_precision, untouched_surroundings
 
@@ -64,32 +59,33 @@ def train(
     progress: Progress | None = None,
     optimizers: tuple[Any, Any] = (None, None),
     hooks: Hooks | None = None,
+    layout: Layout | None = None,
 ) -> FitResult:
     """Move the trainable weights of `module` through `steps` and leave the best ones in it.
 
     `folder` takes checkpoints and is resumed from where it holds one. `evaluate` is called every `eval_every` steps and
     at the end. `until` pauses after that many steps, with a checkpoint; the learning rate still follows the whole
     length. `optimizers` may bring an optimizer and a scheduler instead of AdamW and the schedule of the settings.
-    `hooks` add a penalty to each step, or hold weights still in it. Raises Diverged, or RungError for weights that cannot be trained or a folder of another training.
+    `hooks` add a penalty to each step, or hold weights still in it. `layout` says how `module`, placed in it, lies over
+    several processes, each of which calls this alike. Raises Diverged, or RungError for weights that cannot be trained
+    or a folder of another training.
     """
-    trainable = check_trainable(module, narrow=optimizers[0] is not None)
+    layout = layout or Layout()
+    trainable = layout.trainable or check_trainable(module, narrow=optimizers[0] is not None)
     last = min(until or len(steps), len(steps))
-    checkpoint = latest_checkpoint(folder)
-    for stale in folder.glob("best*"):
-        stale.unlink()  # a killed process's; checkpoints have their own
-    ledger = Ledger.read(checkpoint, identity) if checkpoint else Ledger()
+    checkpoint, ledger = _begun(folder, identity, layout)
     started, first = time.perf_counter(), step_of_checkpoint(checkpoint)
     if checkpoint and (first >= last or ledger.stopped in ("patience", "diverged")):
-        load_weights(module, safetensors.torch.load_file(checkpoint / WEIGHTS))
+        layout.load(module, _stored(checkpoint, layout))
     else:
-        keeper = Keeper(module, ledger, settings, folder, last, evaluate, eval_every, identity, progress)
+        keeper = Keeper(module, ledger, settings, folder, last, evaluate, eval_every, identity, progress, layout)
         keeper.always_save = until is not None
         with untouched_surroundings(module):
             _run(keeper, steps, objective, optimizers, checkpoint, hooks)
     module.eval()
-    shutil.rmtree(folder / "writing", ignore_errors=True)
+    shutil.rmtree(_writing(folder, layout), ignore_errors=True)
     if ledger.best is not None:
-        ledger.best.restore(module)
+        layout.load(module, ledger.best.read_back())
         ledger.best.drop()
     seconds = time.perf_counter() - started
     reached = ledger.curve[-1].step if ledger.curve else last
@@ -108,6 +104,16 @@ def train(
     )
 
 
+def _begun(folder: Path, identity: str, layout: Layout) -> tuple[Path | None, Ledger]:
+    """The checkpoint to go on from, if there is one, and what it remembers."""
+    checkpoint = latest_checkpoint(folder)
+    for stale in folder.glob("best*") if layout.team.lead else ():
+        stale.unlink()  # a killed process's; checkpoints have their own
+    ledger = Ledger.read(checkpoint, identity, layout.team.lead) if checkpoint else Ledger()
+    layout.team.wait()
+    return checkpoint, ledger
+
+
 def _run(
     keeper: Keeper,
     steps: Steps,
@@ -119,7 +125,7 @@ def _run(
     module, settings = keeper.module, keeper.settings
     loop = Trainer(
         module,
-        _arguments(module, settings, len(steps), keeper.folder),
+        _arguments(module, settings, len(steps), _writing(keeper.folder, keeper.layout)),
         train_dataset=steps,
         callbacks=[keeper],
         optimizers=optimizers,
@@ -129,6 +135,7 @@ def _run(
         broken=keeper.folder,
         saw=keeper.saw,
         hooks=hooks,
+        layout=keeper.layout,
     )
     loop.remove_callback(PrinterCallback)
     try:
@@ -150,7 +157,8 @@ class Trainer(transformers.Trainer):
     - With an `objective`, `train_dataset` holds steps, `{"micros": [batch, …], "targets": int, "tokens": int}`: the
       objective's summed losses of a step's batches are divided by its targets (nats a target), so how a step is cut
       into batches is free. `fast` computes products in bfloat16; `saw(loss, targets, tokens)` is told of each step.
-      `hooks` may add a penalty to each step, or hold weights still in it.
+      `hooks` may add a penalty to each step, or hold weights still in it. `layout` spreads each step over processes;
+      checkpoints are then the same files as of one process.
     - `optimiser` is one of `rung.train.optimisers` by name, at the rate and decay of `args`, or a whole choice.
     """
 
@@ -164,10 +172,12 @@ class Trainer(transformers.Trainer):
         broken: Path | None = None,
         saw: Callable[[float, int, int], None] | None = None,
         hooks: Hooks | None = None,
+        layout: Layout | None = None,
         **named: Any,
     ) -> None:
         self.objective, self.fast, self.saw = objective, fast, saw
-        self.hooks = hooks or Hooks()
+        self.hooks, self.layout = hooks or Hooks(), layout or Layout()
+        self.layout.check_hooks(self.hooks)
         if objective is not None:
             named.setdefault("data_collator", _only)
         super().__init__(*arguments, **named)
@@ -229,21 +239,25 @@ class Trainer(transformers.Trainer):
         return loss
 
     def _step(self, model: Any, inputs: Any, targets: int) -> torch.Tensor:
-        assert self.objective is not None
+        objective = self.objective
+        assert objective is not None
         model.train()
-        total = torch.zeros((), device=self.args.device)
+
+        def loss_of(module: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.fast):
+                return objective(module, batch) / targets
+
+        moment, backward = (self.args.seed, self.state.global_step), self.accelerator.backward
         with self.hooks.around(model, self.state.global_step):
-            for batch in inputs["micros"]:
-                with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.fast):
-                    loss = self.objective(model, batch) / targets
-                self.accelerator.backward(loss)
-                total += loss.detach()
+            total = self.layout.step(model, inputs["micros"], loss_of, backward, moment)
             if self.hooks.penalty is not None:
-                self.accelerator.backward(self.hooks.penalty(model))
+                backward(self.hooks.penalty(model))
         return total
 
     def _diverged(self, inputs: Any, loss: float) -> Diverged:
         step, rate = self.state.global_step + 1, float(self._get_learning_rate())
+        if not self.layout.team.lead:
+            return Diverged(step, rate)
         rank = f"-rank-{self.args.process_index}" if self.args.world_size > 1 else ""
         file = self.broken / f"broken-batch-{step}{rank}.safetensors"
         return Diverged(step, rate, keep_batch(inputs, file, {"step": step, "learning_rate": rate, "loss": str(loss)}))
@@ -260,12 +274,36 @@ class Trainer(transformers.Trainer):
         elif self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            safetensors.torch.save_file(trainable_weights(self.model), folder / WEIGHTS)
+            weights = self.layout.weights(self.model)
+            if self.layout.team.lead:
+                safetensors.torch.save_file(weights, folder / WEIGHTS)
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        if self.layout.team.world == 1:
+            return super()._clip_grad_norm(model)
+        return self.layout.clip(model, self.args.max_grad_norm)
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        if self.objective is None:
+            return super()._get_grad_norm(model, grad_norm)
+        return grad_norm  # nobody reads it where nothing is clipped
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.objective is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+        else:
+            save_states(Path(output_dir), self.model, self.optimizer, self.lr_scheduler, self.layout)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if self.objective is None or checkpoint is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+        else:
+            load_states(Path(checkpoint), self.model, self.optimizer, self.lr_scheduler, self.layout)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         own = Path(resume_from_checkpoint) / WEIGHTS
         if own.is_file():
-            load_weights(model or self.model, safetensors.torch.load_file(own))
+            self.layout.load(model or self.model, _stored(own.parent, self.layout))
         else:
             check_same_model(model or self.model, Path(resume_from_checkpoint))
             super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -276,6 +314,16 @@ class Trainer(transformers.Trainer):
             load_weights(self.model, safetensors.torch.load_file(own))
         else:
             super()._load_best_model()
+
+
+def _stored(checkpoint: Path, layout: Layout) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights in the first process, who hands them out."""
+    return safetensors.torch.load_file(checkpoint / WEIGHTS) if layout.team.lead else {}
+
+
+def _writing(folder: Path, layout: Layout) -> Path:
+    """Where a checkpoint lies until it is complete; other processes have a place for what the first one writes too."""
+    return folder / (f"writing-{layout.team.rank}" if layout.team.rank else "writing")
 
 
 def _only(rows: list[Any]) -> Any:
@@ -296,8 +344,7 @@ def _adam(settings: TrainSettings) -> dict[str, float]:
     return {"adam_beta1": options["betas"][0], "adam_beta2": options["betas"][1], "adam_epsilon": options["eps"]}
 
 
-def _arguments(module: Any, settings: TrainSettings, total: int, folder: Path) -> transformers.TrainingArguments:
-    writing = folder / "writing"
+def _arguments(module: Any, settings: TrainSettings, total: int, writing: Path) -> transformers.TrainingArguments:
     shutil.rmtree(writing, ignore_errors=True)  # what a killed process left half written
     config = getattr(module, "config", None)
     return transformers.TrainingArguments(

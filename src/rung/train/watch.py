@@ -27,7 +27,9 @@ CHECKS = 20  # validations in a run
 
 @dataclass
 class Watch:
-    """Told of every step. `checks` are the validation's rows, `show` writes samples now and then into `folder`."""
+    """Told of every step. `checks` are the validation's rows, `show` writes samples now and then into `folder`.
+
+    Of several processes each counts its own share of the losses, and one `writes`."""
 
     module: Any
     objective: Objective
@@ -36,6 +38,7 @@ class Watch:
     steps: int
     report: Report
     by_weight: bool = False
+    writes: bool = True
     show: Callable[[int], None] | None = None
     _first: int | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -81,8 +84,9 @@ class Watch:
         """Measure the module as it stands, keep it under `step`, and write samples."""
         if self.checks is not None:
             found = validation_losses(self.module, self.checks, by_weight=self.by_weight)
-            known = read_json(self.file) if self.file.exists() else {}
-            write_atomic(self.file, json.dumps({**known, str(step): found}, indent=1))
+            if self.writes:
+                known = read_json(self.file) if self.file.exists() else {}
+                write_atomic(self.file, json.dumps({**known, str(step): found}, indent=1))
             self.report(f"step {step}  " + "  ".join(f"loss of {name} {value:.3f}" for name, value in found.items()))
         if self.show is not None:
             self.show(step)

@@ -35,11 +35,29 @@ class Together(torch.optim.Optimizer):
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of the parts, in order."""
-        return {"parts": [part.state_dict() for part in self.parts]}
+        """As one optimiser's: the weights of the parts are numbered on."""
+        state: dict[int, Any] = {}
+        groups: list[dict[str, Any]] = []
+        for part, first in zip(self.parts, self._firsts(), strict=True):
+            own = part.state_dict()
+            state |= {first + number: kept for number, kept in own["state"].items()}
+            groups += [
+                {**group, "params": [first + number for number in group["params"]]} for group in own["param_groups"]
+            ]
+        return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where `state_dict` stopped."""
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
+        groups = iter(state_dict["param_groups"])
+        for part, first in zip(self.parts, self._firsts(), strict=True):
+            own = [next(groups) for _ in part.param_groups]
+            numbers = {number for group in own for number in group["params"]}
+            state = {number - first: kept for number, kept in state_dict["state"].items() if number in numbers}
+            shifted = [{**group, "params": [number - first for number in group["params"]]} for group in own]
+            part.load_state_dict({"state": state, "param_groups": shifted})
         self._share()
+
+    def _firsts(self) -> list[int]:
+        """The number of each part's first weight."""
+        counts = [sum(len(group["params"]) for group in part.param_groups) for part in self.parts]
+        return [sum(counts[:place]) for place in range(len(counts))]

@@ -1,0 +1,5 @@
+"""`python -m rung`, which is what launchers start."""
+
+from rung.cli import main
+
+main()
