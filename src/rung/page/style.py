@@ -138,7 +138,7 @@ svg text { fill: var(--soft); font-size: 12px; } svg text.strong { fill: var(--i
 svg text.meets { fill: var(--meets); } svg text.tiny { font-size: 11px; fill: var(--faint); } svg text.on { fill: var(--on-heat); }
 svg .gridline { stroke: var(--grid); stroke-width: 1; } svg .axis { stroke: var(--line); stroke-width: 1; }
 svg .goal { stroke: var(--ink); stroke-width: 1.3; stroke-dasharray: 2 4; stroke-linecap: round; } svg text.goal { stroke: none; fill: var(--ink); font-weight: 560; }
-svg text.floor { stroke: none; fill: var(--faint); }
+svg text.floor { stroke: none; fill: var(--faint); } svg text.own { fill: currentColor; }
 svg text.over { paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
 svg .plate { fill: var(--card); }
 svg line.floor { stroke: var(--faint); stroke-width: 1; stroke-dasharray: 1 4; stroke-linecap: round; }

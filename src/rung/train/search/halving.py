@@ -7,59 +7,11 @@ and Talwalkar 2016). What a trial trains and how it is scored is handed in; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise, product
-from typing import Any, Protocol
+from collections.abc import Sequence
+from itertools import pairwise
 
 from rung.errors import RungError
-from rung.train.settings import Diverged
-
-Settings = Mapping[str, Any]
-
-
-class Store(Protocol):
-    """Where finished trials are kept: a run directory has these three."""
-
-    def has(self, key: str) -> bool: ...
-
-    def read(self, key: str) -> Any: ...
-
-    def write(self, key: str, value: Any) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One setting at one budget. `score` is None where the training diverged; `kept` says whether it went on."""
-
-    index: int
-    settings: Settings
-    budget: int
-    score: float | None
-    kept: bool
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a search found: the chosen setting, its place among the trials, its score, and every trial in order."""
-
-    chosen: Settings
-    index: int
-    score: float
-    trials: tuple[Trial, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain values for a JSON document."""
-        return asdict(self) | {"trials": [asdict(trial) for trial in self.trials]}
-
-
-def grid(**values: Sequence[Any]) -> tuple[dict[str, Any], ...]:
-    """Every combination, the last name varying fastest.
-
-    >>> grid(rank=[4, 8], learning_rate=[0.1])
-    ({'rank': 4, 'learning_rate': 0.1}, {'rank': 8, 'learning_rate': 0.1})
-    """
-    return tuple(dict(zip(values, combination, strict=True)) for combination in product(*values.values()))
+from rung.train.search.trials import RunTrial, Search, Settings, Store, Trial, once
 
 
 def budgets(total: int, trials: int, *, keep: float = 0.5, least: int = 1) -> tuple[int, ...]:
@@ -79,7 +31,7 @@ def budgets(total: int, trials: int, *, keep: float = 0.5, least: int = 1) -> tu
 def halve(
     trials: Sequence[Settings],
     budgets: Sequence[int],
-    run_trial: Callable[[int, Settings, int], float],
+    run_trial: RunTrial,
     *,
     store: Store | None = None,
     key: str = "search",
@@ -101,7 +53,7 @@ def halve(
     left, records, scores = list(range(len(trials))), [], dict[int, float | None]()
     for round_, budget in enumerate(budgets):
         for index in left:
-            scores[index] = _once(index, trials[index], budget, run_trial, store, key)
+            scores[index] = once(index, trials[index], budget, run_trial, store, key)
         ranked = sorted((i for i in left if scores[i] is not None), key=lambda i: (-(scores[i] or 0.0), i))
         final = round_ == len(budgets) - 1
         survivors = ranked[:1] if final else ranked[: _survivors(len(left), keep)]
@@ -111,29 +63,6 @@ def halve(
         left = sorted(survivors)
     best = left[0]
     return Search(trials[best], best, scores[best] or 0.0, tuple(records))
-
-
-def _once(
-    index: int,
-    settings: Settings,
-    budget: int,
-    run_trial: Callable[[int, Settings, int], float],
-    store: Store | None,
-    key: str,
-) -> float | None:
-    place = f"{key}/trial-{index}/{budget}"
-    if store is not None and store.has(place):
-        found: float | None = store.read(place)["score"]
-        return found
-    try:
-        score: float | None = float(run_trial(index, settings, budget))
-    except Diverged:
-        score = None
-    if score is not None and not math.isfinite(score):
-        raise RungError(f"trial {index} scored {score}", where="search", mend="scores must be numbers")
-    if store is not None:
-        store.write(place, {"settings": dict(settings), "budget": budget, "score": score})
-    return score
 
 
 def _survivors(count: int, keep: float) -> int:
