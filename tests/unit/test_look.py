@@ -167,6 +167,42 @@ def test_learnt_vectors_stand_before_the_text(base: Base) -> None:
     assert len(learnt) == 5 and [one.near[0].id for one in learnt[:2]] == [40, 50]
 
 
+def test_learnt_keys_and_values_stand_before_the_text(base: Base) -> None:
+    model = Model.load(str(base("llama-plain")))
+    torch.manual_seed(4)
+    virtual = tuple((torch.randn(1, 2, 3, 8), torch.randn(1, 2, 3, 8)) for _ in range(2))
+    found = look(Opened(model, model.module, "prefix", virtual), read(model, "where is my"), Wanted(shown=3))
+    ids = [token.id for token in found.tokens]
+    said = Engine(model, virtual=virtual).choose([ids], [[[one.id] for one in found.following[0].chances]])[0]
+    assert said == pytest.approx([math.log(one.model) for one in found.following[0].chances], abs=1e-4)
+    (attention,) = found.attention
+    assert attention.keys == ("learnt 0", "learnt 1", "learnt 2", *attention.queries) and len(attention.queries) == len(
+        ids
+    )
+    head = attention.heads[0]
+    own = [row[3 + n] for n, row in enumerate(head.weights)]
+    assert head.own == pytest.approx(sum(own) / len(own), abs=1e-6)
+    assert not [one for one in found.neighbourhoods if one.id is None] and found.tokens[0].bits is None
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_a_soft_prompt_of_an_encoder_decoder_is_looked_at(kind: str, base: Base) -> None:
+    from peft import PromptTuningConfig, get_peft_model
+
+    model = Model.load(str(base(kind)))
+    soft = get_peft_model(model.fresh(), PromptTuningConfig(task_type="SEQ_2_SEQ_LM", num_virtual_tokens=4)).eval()
+    found = look(Opened(model, soft, "soft"), read(model, "where is my"), Wanted(shown=3))
+    count = len(found.tokens)
+    logits = soft(
+        input_ids=torch.tensor([[token.id for token in found.tokens]]), attention_mask=torch.ones(1, count).long(),
+        decoder_input_ids=torch.tensor([[found.answer[0].id]]),
+    ).logits  # fmt: skip
+    assert found.following[0].chances[0].id == int(logits[0, -1].argmax())
+    encoder = found.attention[0]
+    assert len([one for one in found.neighbourhoods if one.id is None]) == 4
+    assert encoder.kind == "encoder" and encoder.keys[:2] == ("learnt 0", "learnt 1") and len(encoder.keys) == count + 4
+
+
 def test_an_encoder_decoder_is_looked_at_with_its_answer(base: Base) -> None:
     found = look_at(str(base("t5")), "where is my parcel", Wanted(answer="the lamp broke"))
     module = Model.load(str(base("t5"))).module

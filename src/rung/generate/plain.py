@@ -43,7 +43,7 @@ def decoder_likelihoods(
         logits = module(
             input_ids=ids,
             attention_mask=torch.cat([ones, mask], 1),
-            past_key_values=_cached(module, virtual, len(pairs)),
+            past_key_values=cached(module, virtual, len(pairs)),
         ).logits
     else:
         front = places(virtual)
@@ -60,7 +60,7 @@ def decoder_likelihoods(
     return out
 
 
-def _cached(module: Any, layers: Sequence[Layer], rows: int) -> Any:
+def cached(module: Any, layers: Sequence[Layer], rows: int) -> Any:
     """The library's cache, holding the same keys and values before every row."""
     from transformers import DynamicCache
 

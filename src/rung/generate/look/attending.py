@@ -46,10 +46,10 @@ def attentions(output: Any, reads: Mapping[str, Sequence[str]], wanted: Wanted) 
 
 def _kind(kind: str, layers: Sequence[Any], queries: Sequence[str], keys: Sequence[str], wanted: Wanted) -> Attention:
     layers = [layer[0].float() for layer in layers]  # each (heads, queries, keys)
-    heads, _, size = layers[0].shape
+    heads, rows, size = layers[0].shape
     keys = [*(f"learnt {n}" for n in range(size - len(keys))), *keys]
     if kind != "cross":
-        queries = keys
+        queries = keys[-rows:]  # learnt keys and values ask for nothing themselves
     _there("--layer", wanted.layers, len(layers))
     _there("--head", wanted.heads, heads)
     shown = [
@@ -73,9 +73,10 @@ def _there(option: str, asked: Sequence[int], count: int) -> None:
 def _head(layer: int, head: int, weights: torch.Tensor, alike: bool) -> Head:
     """One head's weights (queries, keys), its end cut out for drawing, and its habits over all of the text."""
     habits: list[float | None] = [None, None, None]
-    if alike and len(weights) > 1:
-        later = weights[1:]
-        places = torch.arange(1, len(weights), device=weights.device)
+    before = weights.shape[1] - len(weights)
+    if alike and weights.shape[1] > 1:
+        later = weights[max(0, 1 - before) :]
+        places = torch.arange(max(1, before), weights.shape[1], device=weights.device)
         previous = later.gather(1, places[:, None] - 1)
         habits = [float(later[:, 0].mean()), float(previous.mean()), float(later.gather(1, places[:, None]).mean())]
     drawn = weights[-DRAWN:]

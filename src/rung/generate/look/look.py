@@ -58,7 +58,8 @@ def _bits(opened: Opened, output: Any, text: Read, said: Read) -> tuple[Sequence
     """Surprise where something is predicted from left to right."""
     none = [None] * len(text.ids)
     if opened.model.kind == "decoder":
-        return surprises(output.logits[0], text.ids, opened.front), []
+        front = len(output.logits[0]) - len(text.ids)  # learnt vectors bring logits of their own, learnt keys none
+        return surprises(output.logits[0], text.ids, front), []
     if opened.model.kind == "encoder-decoder":
         return none, surprises(output.logits[0], said.ids)
     return none, []

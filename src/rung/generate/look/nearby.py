@@ -25,9 +25,9 @@ def neighbourhoods(
     asked, notes = _asked(opened, tokens, wanted, pieces)
     table = opened.embedding
     found: list[Neighbourhood] = []
-    if opened.virtual is not None:
-        names = {f"learnt vector {n}": None for n in range(opened.front)}
-        found += _around(opened.virtual, names, table, wanted.neighbours, pieces)
+    if (vectors := opened.vectors) is not None:
+        names = {f"learnt vector {n}": None for n in range(len(vectors))}
+        found += _around(vectors, names, table, wanted.neighbours, pieces)
     if asked:
         rows = table[torch.tensor(list(asked.values()), device=table.device)]
         found += _around(rows, asked, table, wanted.neighbours, pieces)

@@ -14,12 +14,14 @@ from typing import Any
 import torch
 
 from rung.errors import RungError
+from rung.generate.plain import cached
 from rung.model.load import Model, quiet
+from rung.model.virtual import Virtual, places, virtual_of
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A model, its module (perhaps tuned), and soft-prompt vectors (tokens, hidden) that stand before every text.
+    """A model, its module (perhaps tuned), and what was learnt to stand before every text: vectors, or keys and values.
 
     `name` is what it was asked for by. `predicts` says whether the module has a head over the vocabulary.
     """
@@ -27,7 +29,7 @@ class Opened:
     model: Model
     module: Any
     name: str
-    virtual: torch.Tensor | None = None
+    virtual: Virtual | None = None
     predicts: bool = True
 
     @classmethod
@@ -40,8 +42,14 @@ class Opened:
 
     @property
     def front(self) -> int:
-        """How many learnt vectors stand before the text."""
-        return 0 if self.virtual is None else int(self.virtual.shape[0])
+        """How many learnt places stand before the text."""
+        return places(self.virtual)
+
+    @property
+    def vectors(self) -> torch.Tensor | None:
+        """The learnt vectors (tokens, hidden) before the text, where it is vectors that were learnt."""
+        learnt = virtual_of(self.module) if self.virtual is None else self.virtual
+        return None if isinstance(learnt, tuple) else learnt
 
     @property
     def embedding(self) -> torch.Tensor:
@@ -72,6 +80,9 @@ class Opened:
         rows = torch.tensor([list(ids)], device=self.module.device)
         if self.virtual is None:
             return {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
+        if isinstance(self.virtual, tuple):
+            mask = torch.ones((1, self.front + len(ids)), dtype=torch.long, device=rows.device)
+            return {"input_ids": rows, "attention_mask": mask, "past_key_values": cached(self.module, self.virtual, 1)}
         embedded = self.module.get_input_embeddings()(rows)
         whole = torch.cat([self.virtual.to(embedded).unsqueeze(0), embedded], 1)
         return {"inputs_embeds": whole, "attention_mask": torch.ones(whole.shape[:2], device=whole.device).long()}

@@ -55,7 +55,7 @@ def check_length(model: Model, read: Read, front: int, where: str) -> None:
     room = model.window - front
     if len(read.ids) > room:
         has = f"has {len(read.ids):,} tokens and {model.name} reads {model.window:,}"
-        raise RungError(has + (f", {front} of them learnt vectors" if front else ""), where=where, mend="shorten it")
+        raise RungError(has + (f", {front} of them learnt places" if front else ""), where=where, mend="shorten it")
 
 
 def _spans(tokenizer: Any, text: str, count: int, special: bool) -> tuple[Span, ...]:
