@@ -57,12 +57,12 @@ def _answer(opened: Opened, wanted: Wanted) -> Read:
 def _bits(opened: Opened, output: Any, text: Read, said: Read) -> tuple[Sequence[float | None], Sequence[float | None]]:
     """Surprise where something is predicted from left to right."""
     none = [None] * len(text.ids)
-    if opened.model.kind == "decoder":
-        front = len(output.logits[0]) - len(text.ids)  # learnt vectors bring logits of their own, learnt keys none
-        return surprises(output.logits[0], text.ids, front), []
-    if opened.model.kind == "encoder-decoder":
-        return none, surprises(output.logits[0], said.ids)
-    return none, []
+    if opened.model.kind == "encoder":
+        return none, []
+    own = text.ids if opened.model.kind == "decoder" else said.ids
+    # Learnt vectors in front bring logits of their own; learnt keys and values bring none.
+    bits = surprises(output.logits[0], own, len(output.logits[0]) - len(own))
+    return (bits, []) if opened.model.kind == "decoder" else (none, bits)
 
 
 def _attention(
