@@ -201,7 +201,7 @@ def test_a_soft_prompt_of_an_encoder_decoder_is_looked_at(kind: str, base: Base)
     first = -math.log2(float(logits[0, 3].softmax(-1)[found.answer[0].id]))
     assert found.answer[0].bits == pytest.approx(first, abs=1e-3)
     encoder = found.attention[0]
-    assert len([one for one in found.neighbourhoods if one.id is None]) == 8  # four before the text, four before the answer
+    assert len([one for one in found.neighbourhoods if one.id is None]) == 8  # four for either half
     assert encoder.kind == "encoder" and encoder.keys[:2] == ("learnt 0", "learnt 1") and len(encoder.keys) == count + 4
 
 
