@@ -190,7 +190,9 @@ def test_a_soft_prompt_of_an_encoder_decoder_is_looked_at(kind: str, base: Base)
     from peft import PromptTuningConfig, get_peft_model
 
     model = Model.load(str(base(kind)))
-    soft = get_peft_model(model.fresh(), PromptTuningConfig(task_type="SEQ_2_SEQ_LM", num_virtual_tokens=4)).eval()
+    # As `methods` makes them: before the encoder's text alone.
+    settings = PromptTuningConfig(task_type="SEQ_2_SEQ_LM", num_virtual_tokens=4, num_transformer_submodules=1)
+    soft = get_peft_model(model.fresh(), settings).eval()
     found = look(Opened(model, soft, "soft"), read(model, "where is my"), Wanted(shown=3))
     count = len(found.tokens)
     logits = soft(
@@ -198,10 +200,9 @@ def test_a_soft_prompt_of_an_encoder_decoder_is_looked_at(kind: str, base: Base)
         decoder_input_ids=torch.tensor([[found.answer[0].id]]),
     ).logits  # fmt: skip
     assert found.following[0].chances[0].id == int(logits[0, -1].argmax())
-    first = -math.log2(float(logits[0, 3].softmax(-1)[found.answer[0].id]))
-    assert found.answer[0].bits == pytest.approx(first, abs=1e-3)
+    assert found.answer[0].bits is None
     encoder = found.attention[0]
-    assert len([one for one in found.neighbourhoods if one.id is None]) == 8  # four for either half
+    assert len([one for one in found.neighbourhoods if one.id is None]) == 4
     assert encoder.kind == "encoder" and encoder.keys[:2] == ("learnt 0", "learnt 1") and len(encoder.keys) == count + 4
 
 
