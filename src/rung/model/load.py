@@ -88,6 +88,8 @@ class Model:
         architecture = (self.config.get("architectures") or [""])[0]
         if "CausalLM" in architecture or "LMHead" in architecture or self.config.get("is_decoder"):
             return "decoder"
+        if "MaskedLM" in architecture:
+            return "encoder"
         from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
         return "encoder" if self.config.get("model_type") in MODEL_FOR_MASKED_LM_MAPPING_NAMES else "decoder"
@@ -190,6 +192,7 @@ class Model:
         import transformers
 
         quiet()
+        know(self.config["model_type"])
         classes = {
             "decoder": transformers.AutoModelForCausalLM,
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
@@ -227,6 +230,14 @@ class Model:
     def _repr_html_(self) -> str:
         size = f"{self.parameters / 1e6:,.1f} M parameters, window {self.window:,}"
         return f"<b>Model</b> <code>{self.name}</code>: {self.kind}, {size}"
+
+
+def know(model_type: str) -> None:
+    """Tell the library of an architecture that is Rung's own."""
+    if model_type == "lstm":
+        from rung.model.lstm import register
+
+        register()
 
 
 def pick_device(device: str) -> str:

@@ -58,7 +58,10 @@ def begin(recipe: Recipe, work: Path, report: Report) -> Origin:
     if recipe.begins_with:
         module = continued(Model.load(recipe.begins_with), objective.architecture)
     else:
-        module = build(recipe.model, tokenizer, kind=objective.architecture, seed=recipe.seed)
+        window = max([stage.length for stage in recipe.train.stages])
+        window = window if recipe.tokenizer_of else max(window, recipe.tokenizer.window)
+        module = build(recipe.model, tokenizer, kind=objective.architecture, seed=recipe.seed, window=window)
+        report(f"model: {recipe.model['model_type']} of {module.num_parameters():,} parameters")
     start = getattr(module.config, "decoder_start_token_id", None)
     tokens = Tokens.of(tokenizer, start)
     _check_marks(recipe, tokens)

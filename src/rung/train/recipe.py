@@ -14,6 +14,7 @@ import yaml
 
 from rung.data.mixture import MixtureSettings, resolve
 from rung.errors import RungError, nearest
+from rung.model.dial import read_size
 from rung.model.tokenizer import TokenizerSettings
 from rung.train.masters import OptimiserSettings
 from rung.train.objectives import OBJECTIVES
@@ -132,12 +133,15 @@ class Recipe:
         if folder_of and tokenizer:
             mend = "name either a folder, or the settings of a new tokenizer"
             raise RungError(f"has both folder and {next(iter(tokenizer))}", where="tokenizer", mend=mend)
+        model = dict(_mapping(mapping.get("model") or {}, "model"))
+        if "size" in model:
+            read_size(model["size"])
         return cls(
             name=str(mapping["name"]),
             seed=int(mapping.get("seed", 0)),
             corpus=MixtureSettings.from_mapping(mapping["corpus"], folder),
             tokenizer=_value(TokenizerSettings, tokenizer, "tokenizer"),
-            model=dict(_mapping(mapping.get("model") or {}, "model")),
+            model=model,
             train=_train(mapping.get("train") or {}),
             tokenizer_of=_base(folder_of, folder),
             begins_with=_base(mapping.get("from") or "", folder),

@@ -81,10 +81,12 @@ def prepare(rows: Rows, tokens: Tokens, noise: NoiseSettings, draw: Draw) -> Pre
     counted, count = scaled(weights_)
     read_ids, _, read_segments = _stacked(sources, tokens.pad)
     begun, _, _ = _stacked(starts, tokens.pad)
-    made = {
-        "input_ids": read_ids, "source_segments": read_segments, "decoder_input_ids": begun, "labels": wanted,
-        "segments": segments, "weights": counted,
-    }  # fmt: skip
+    made = {"input_ids": read_ids, "decoder_input_ids": begun, "labels": wanted, "weights": counted}
+    if rows.apart:
+        made |= {"source_segments": read_segments, "segments": segments}
+    else:
+        seen = read_segments != PADDING
+        made["attention_mask"] = (seen | ~seen.any(axis=1, keepdims=True)).astype(np.int64)
     return Prepared({name: torch.from_numpy(part) for name, part in made.items()}, count)
 
 
@@ -130,7 +132,10 @@ def _stacked(rows: list[_Row], pad: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def inputs(module: Any, batch: Batch) -> dict[str, Any]:
-    """The encoder's states first, then the decoder on them: each segment reads and writes for itself alone."""
+    """A plain call; or, documents apart, the encoder's states first, then the decoder on them, each segment for itself."""
+    written = {"decoder_input_ids": batch["decoder_input_ids"], "use_cache": False}
+    if "segments" not in batch:
+        return {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], **written}
     source, target = batch["source_segments"], batch["segments"]
     read = module.get_encoder()(
         input_ids=batch["input_ids"], attention_mask=mask_for(module, same(source, source)), return_dict=True
@@ -139,9 +144,8 @@ def inputs(module: Any, batch: Batch) -> dict[str, Any]:
         "encoder_outputs": read,
         # Padding of the decoder reads everything: a query without any key has no softmax.
         "attention_mask": mask_for(module, same(target, source) | (target == PADDING)[:, None, :, None]),
-        "decoder_input_ids": batch["decoder_input_ids"],
         "decoder_attention_mask": mask_for(module, earlier(target)),
-        "use_cache": False,
+        **written,
     }
 
 
