@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import MissingExtra, RungError, nearest
-from rung.model.precision import nf4_options, settle_nf4, stored_nf4, to_int8
+from rung.model.precision import FEW_BITS, few_bits_options, settled, stored_as
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
@@ -135,8 +135,8 @@ class Model:
             with _told("the weights are damaged", file), safe_open(file, framework="pt") as tensors:
                 names = set(tensors.keys())
                 for key in names:
-                    if key.endswith("position_ids") or ".weight." in key:
-                        continue  # a table that old checkpoints keep, or the scales of a 4-bit weight
+                    if key.endswith(("position_ids", "_weight_scale", "_weight_zero_point")) or ".weight." in key:
+                        continue  # a table that old checkpoints keep, or the scales of a weight in few bits
                     packed = 2 if f"{key}.quant_map" in names else 1  # 4-bit weights lie two to a byte
                     total += packed * math.prod(tensors.get_slice(key).get_shape())
         return total
@@ -158,16 +158,15 @@ class Model:
     @cached_property
     def module(self) -> Any:
         """The weights as a `PreTrainedModel` in evaluation mode, shared by all who only read them."""
-        module = self.fresh().requires_grad_(False).eval()
-        return to_int8(module) if self.dtype == "int8" else module
+        return self._loaded(self.precision).requires_grad_(False).eval()
 
     @cached_property
     def precision(self) -> str:
         """The numbers that the weights are held in: `dtype`, or what `auto` comes to."""
         if self.dtype != "auto":
             return self.dtype
-        if stored_nf4(self.config):
-            return "nf4"
+        if few := stored_as(self.config):
+            return few
         text = self.config.get("text_config") or {}
         told = self.config.get("dtype") or self.config.get("torch_dtype") or text.get("dtype")
         return str(told) if told else self._stored()
@@ -189,6 +188,11 @@ class Model:
 
         `dtype` asks for other numbers than the model's own. Weights held as int8 come as they are stored.
         """
+        held = dtype or self.precision
+        return self._loaded("auto" if held == "int8" and not stored_as(self.config) else held)
+
+    def _loaded(self, held: str) -> Any:
+        """The weights in these numbers, read from the folder; those in few bits are frozen."""
         import transformers
 
         quiet()
@@ -198,8 +202,8 @@ class Model:
             "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
             "encoder": transformers.AutoModel,
         }
-        held = self.precision if dtype is None else dtype
-        options = nf4_options(self.config, self.device) if held == "nf4" else {"dtype": self._read_as(held)}
+        few = held in FEW_BITS
+        options = few_bits_options(held, self.config, self.device) if few else {"dtype": self._read_as(held)}
         with _told("the weights do not load", self.folder):
             module, found = classes[self.kind].from_pretrained(
                 str(self.folder),
@@ -218,14 +222,14 @@ class Model:
                 where=str(self.folder),
                 mend="save the model again with save_pretrained",
             )
-        return settle_nf4(module.requires_grad_(False)) if held == "nf4" else module.to(self.device)
+        return settled(module.requires_grad_(False), held) if few else module.to(self.device)
 
     def _read_as(self, held: str) -> str:
         """What `from_pretrained` is to make of stored numbers that will be held as `held`, no 4-bit ones."""
-        if stored_nf4(self.config):
+        if few := stored_as(self.config):
             mend = "name the model that it was made from"
-            raise RungError(f"the weights are stored as nf4 and cannot be {held}", where=str(self.folder), mend=mend)
-        return "auto" if held == "int8" or (self.dtype == "auto" and held == self.precision) else held
+            raise RungError(f"the weights are stored as {few} and cannot be {held}", where=str(self.folder), mend=mend)
+        return "auto" if self.dtype == "auto" and held == self.precision else held
 
     def _repr_html_(self) -> str:
         size = f"{self.parameters / 1e6:,.1f} M parameters, window {self.window:,}"

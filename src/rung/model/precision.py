@@ -15,23 +15,7 @@ from rung.errors import MissingExtra, RungError
 
 READ_BESIDE = {"mamba": ("dt_proj",), "falcon_mamba": ("dt_proj",), "jamba": ("dt_proj",)}
 """Linear layers whose weights an architecture reads itself, past the layer: they stay as they are."""
-
-
-def to_int8(module: Any) -> Any:
-    """`module` with its linear layers but the head held as int8, in place.
-
-    Raises MissingExtra without torchao, RungError for a module that has no linear layers (GPT-2 has other ones).
-    """
-    import torch
-
-    quantize, config = _torchao()
-    head = module.get_output_embeddings() if hasattr(module, "get_output_embeddings") else None
-    inside = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear) and layer is not head]
-    if not inside:
-        what = f"a {module.config.model_type} has no linear layers that could be held as int8"
-        raise RungError(what, where="--dtype", mend="take bfloat16")
-    quantize(module, config, filter_fn=lambda layer, _: isinstance(layer, torch.nn.Linear) and layer is not head)
-    return module
+FEW_BITS = ("int8", "nf4")
 
 
 def fast_bfloat16(device: Any) -> bool:
@@ -43,19 +27,38 @@ def fast_bfloat16(device: Any) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def nf4_options(config: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """What `from_pretrained` is told to hold linear layers but the head as NF4, tensor by tensor as they are read.
+def stored_as(config: Mapping[str, Any]) -> str:
+    """`nf4` or `int8` where a `config.json` says that the weights beside it are stored so, else nothing."""
+    told = config.get("quantization_config") or {}
+    if told.get("load_in_4bit") and told.get("bnb_4bit_quant_type") == "nf4":
+        return "nf4"
+    default = (told.get("quant_type") or {}).get("default") if isinstance(told.get("quant_type"), Mapping) else None
+    return "int8" if isinstance(default, Mapping) and default.get("_type") == "Int8WeightOnlyConfig" else ""
 
-    What stays, and the products, are in bfloat16 where the processor is fast with it, else in float32. Raises
-    MissingExtra without bitsandbytes.
+
+def few_bits_options(held: str, config: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """What `from_pretrained` is told to hold linear layers but the head in few bits, tensor by tensor as they are read.
+
+    What is not int8 stays in its stored numbers; what is not NF4, and the products, are in bfloat16 where the processor
+    is fast with it, else in float32. Raises MissingExtra without torchao or bitsandbytes.
     """
-    import torch
+    (_need_torchao if held == "int8" else _need_bitsandbytes)()
+    if stored_as(config):  # it says the rest itself
+        return {"dtype": "auto", "device_map": {"": device}}
+    return {"device_map": {"": device}, **(_int8() if held == "int8" else _nf4(config, device))}
 
-    need_bitsandbytes("a base held as nf4")
+
+def _int8() -> dict[str, Any]:
+    from torchao.quantization import Int8WeightOnlyConfig
+    from transformers import TorchAoConfig
+
+    return {"dtype": "auto", "quantization_config": TorchAoConfig(Int8WeightOnlyConfig())}
+
+
+def _nf4(config: Mapping[str, Any], device: str) -> dict[str, Any]:
+    import torch
     from transformers import BitsAndBytesConfig
 
-    if stored_nf4(config):  # it says the rest itself
-        return {"dtype": "auto", "device_map": {"": device}}
     compute = torch.bfloat16 if fast_bfloat16(device) else torch.float32
     beside = READ_BESIDE.get(str(config.get("model_type")))
     settings = BitsAndBytesConfig(
@@ -65,21 +68,19 @@ def nf4_options(config: Mapping[str, Any], device: str) -> dict[str, Any]:
         bnb_4bit_compute_dtype=compute,
         llm_int8_skip_modules=[*beside, "lm_head"] if beside else None,  # None: the head and what is tied to it
     )
-    return {"quantization_config": settings, "dtype": compute, "device_map": {"": device}}
+    return {"dtype": compute, "quantization_config": settings}
 
 
-def stored_nf4(config: Mapping[str, Any]) -> bool:
-    """Whether a `config.json` says that the weights beside it are stored as NF4."""
-    told = config.get("quantization_config") or {}
-    return bool(told.get("load_in_4bit")) and told.get("bnb_4bit_quant_type") == "nf4"
+def settled(module: Any, held: str) -> Any:
+    """`module`, just loaded, as it can be used. Raises RungError where none of its layers could be held so.
 
-
-def settle_nf4(module: Any) -> Any:
-    """`module` with its 4-bit layers kept as they are stored, in place.
-
-    Where it only reads, bitsandbytes repacks them on some CPUs: for bfloat16 scales that cannot be put back bit by bit,
-    for shapes in multiples of 32 and 64 only, and for a product without gradients.
+    bitsandbytes would repack the 4-bit layers of a module that only reads, on some CPUs: for bfloat16 scales that cannot
+    be put back bit by bit, for shapes in multiples of 32 and 64 only, and for a product without gradients.
     """
+    few = [one for one in module.parameters() if hasattr(one, "quant_state") or hasattr(one, "qdata")]
+    if not few:
+        what = f"a {module.config.model_type} has no linear layers that could be held as {held}"
+        raise RungError(what, where="--dtype", mend="take bfloat16")
     for layer in module.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             layer.support_avx512bf16_for_cpu = False
@@ -105,17 +106,15 @@ def _bytes(weight: Any) -> int:
     return sum(int(part.numel() * part.element_size()) for part in parts)
 
 
-def need_bitsandbytes(what: str) -> None:
-    """Raises MissingExtra where bitsandbytes cannot be imported."""
+def _need_bitsandbytes() -> None:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("nf4", needs="the package bitsandbytes", what=what) from error
+        raise MissingExtra("nf4", needs="the package bitsandbytes", what="a base held as nf4") from error
 
 
-def _torchao() -> tuple[Any, Any]:
+def _need_torchao() -> None:
     try:
-        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+        import torchao  # noqa: F401
     except ImportError as error:
         raise MissingExtra("int8", needs="the package torchao", what="a base held as int8") from error
-    return quantize_, Int8WeightOnlyConfig()
