@@ -60,8 +60,14 @@ def test_the_finest_precision_that_half_of_the_memory_holds(base: Base) -> None:
 
 
 def test_an_unknown_dtype_is_one_line(base: Base) -> None:
-    with pytest.raises(RungError, match="--dtype: unknown dtype 'int4'; "):
-        Model.load(str(base("llama")), dtype="int4")
+    with pytest.raises(RungError, match="--dtype: unknown dtype 'int5'; "):
+        Model.load(str(base("llama")), dtype="int5")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, on which torchao packs int4")
+def test_packed_int4_is_refused_where_torchao_does_not_pack(base: Base) -> None:
+    with pytest.raises(RungError, match="torchao packs int4 for CUDA only, not for this processor; take nf4"):
+        _ = Model.load(str(base("llama")), dtype="int4").module
 
 
 def test_the_numbers_of_a_silent_configuration_are_those_of_its_weights(base: Base) -> None:

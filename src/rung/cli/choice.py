@@ -22,7 +22,9 @@ DropLeaks = Annotated[bool, typer.Option(help="Take rows that also stand in a he
 DType = Annotated[
     str,
     typer.Option(
-        "--dtype", help="Hold the base as auto, float32, bfloat16, float16, int8 or nf4 (4 bits).", metavar="DTYPE"
+        "--dtype",
+        help="Hold the base as auto, float32, bfloat16, float16, int8, int4 or nf4 (4 bits).",
+        metavar="DTYPE",
     ),
 ]
 RemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's own code run.")]

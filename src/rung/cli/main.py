@@ -23,6 +23,7 @@ from rung.cli.ledger import ledger
 from rung.cli.look import look
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
+from rung.cli.quantize import quantize
 from rung.cli.report import report
 from rung.cli.submit import submit
 from rung.errors import RungError, nearest
@@ -51,6 +52,7 @@ app.add_typer(ledger, name="ledger")
 app.command()(look)
 app.command()(pretrain)
 app.command(context_settings={"allow_interspersed_args": False})(submit)
+app.command()(quantize)
 app.add_typer(convert, name="import")
 
 

@@ -36,8 +36,8 @@ def fitted(model: Model, memory: int | None) -> tuple[Model, str]:
 
 def not_trained(precision: str, trains: str) -> str:
     """Why a rung that trains `trains` cannot be built on weights of this precision; empty where it can."""
-    if precision == "int8" and trains in THROUGH_THE_BASE:
-        return "weights held as int8 are not trained; take --dtype bfloat16, or give more memory"
+    if precision in ("int8", "int4") and trains in THROUGH_THE_BASE:
+        return f"weights held as {precision} are not trained; take --dtype bfloat16, or give more memory"
     if precision == "nf4" and trains == "weights":
         return "weights held as nf4 do not move, adapters beside them do; take --dtype bfloat16"
     return ""

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rung.errors import MissingExtra, RungError, nearest
-from rung.model.precision import FEW_BITS, few_bits_options, settled, stored_as
+from rung.model.precision import FEW_BITS, READ_ONLY, few_bits_options, settled, stored_as
 
 ModelKind = Literal["decoder", "encoder-decoder", "encoder"]
 
-DTYPES = ("auto", "float32", "bfloat16", "float16", "int8", "nf4")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8", "int4", "nf4")
 BUNDLED = Path(__file__).parent / "tiny"
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -64,8 +64,8 @@ class Model:
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto", trust_remote_code: bool = False) -> Model:
         """Find the base called `name` (`tiny`, `minilm`, a folder or a Hub id) and check that it can be loaded.
 
-        `dtype` is `auto` (as the checkpoint says), `float32`, `bfloat16`, `float16`, `int8` for weights that are only
-        read, or `nf4` for 4-bit ones beside which adapters train. Raises RungError where files are missing, pickled, or need code that was not asked for.
+        `dtype` is `auto` (as the checkpoint says), `float32`, `bfloat16`, `float16`, `int8` or `int4` for weights that are
+        only read, or `nf4` for 4-bit ones beside which adapters train. Raises RungError where files are missing, pickled, or need code that was not asked for.
         """
         if dtype not in DTYPES:
             raise RungError(f"unknown dtype {dtype!r}", where="--dtype", mend=nearest(dtype, DTYPES))
@@ -186,10 +186,10 @@ class Model:
     def fresh(self, dtype: str | None = None) -> Any:
         """A new copy of the weights, to be trained; 4-bit ones are frozen, and adapters train beside them.
 
-        `dtype` asks for other numbers than the model's own. Weights held as int8 come as they are stored.
+        `dtype` asks for other numbers than the model's own. Weights that are only read come as they are stored.
         """
         held = dtype or self.precision
-        return self._loaded("auto" if held == "int8" and not stored_as(self.config) else held)
+        return self._loaded("auto" if held in READ_ONLY and not stored_as(self.config) else held)
 
     def _loaded(self, held: str) -> Any:
         """The weights in these numbers, read from the folder; those in few bits are frozen."""

@@ -1,7 +1,7 @@
 """Weights held in few bits: int8 for those that only read them, NF4 also for those that train small parts beside them.
 
 Both are weight-only and leave embeddings, head and activations as they are. int8 (torchao) keeps each row of a linear
-layer in whole numbers from -127 to 127 with one scale. NF4 (bitsandbytes; Dettmers et al. 2023) keeps blocks of 64
+layer in whole numbers from -127 to 127 with one scale; int4 (torchao, on CUDA) groups of 128 in 16 levels. NF4 (bitsandbytes; Dettmers et al. 2023) keeps blocks of 64
 weights in 16 levels with one scale each, itself in 8 bits: about 0.516 bytes a weight; gradients pass through it to
 whatever trains beside it. Which precision a climb takes is `ladder.precision`'s matter.
 """
@@ -15,7 +15,8 @@ from rung.errors import MissingExtra, RungError
 
 READ_BESIDE = {"mamba": ("dt_proj",), "falcon_mamba": ("dt_proj",), "jamba": ("dt_proj",)}
 """Linear layers whose weights an architecture reads itself, past the layer: they stay as they are."""
-FEW_BITS = ("int8", "nf4")
+READ_ONLY = ("int8", "int4")
+FEW_BITS = (*READ_ONLY, "nf4")
 
 
 def fast_bfloat16(device: Any) -> bool:
@@ -42,10 +43,23 @@ def few_bits_options(held: str, config: Mapping[str, Any], device: str) -> dict[
     What is not int8 stays in its stored numbers; what is not NF4, and the products, are in bfloat16 where the processor
     is fast with it, else in float32. Raises MissingExtra without torchao or bitsandbytes.
     """
-    (_need_torchao if held == "int8" else _need_bitsandbytes)()
+    if held == "int4" and not device.startswith("cuda"):
+        mend = "take nf4, which is packed here too"
+        raise RungError("torchao packs int4 for CUDA only, not for this processor", where="--dtype", mend=mend)
+    (_need_bitsandbytes if held == "nf4" else _need_torchao)()
     if stored_as(config):  # it says the rest itself
         return {"dtype": "auto", "device_map": {"": device}}
-    return {"device_map": {"": device}, **(_int8() if held == "int8" else _nf4(config, device))}
+    own = _nf4(config, device) if held == "nf4" else _int8() if held == "int8" else _int4()
+    return {"device_map": {"": device}, **own}
+
+
+def _int4() -> dict[str, Any]:
+    import torch
+    from torchao.quantization import Int4WeightOnlyConfig
+    from transformers import TorchAoConfig
+
+    config = Int4WeightOnlyConfig(group_size=128, int4_packing_format="tile_packed_to_4d")
+    return {"dtype": torch.bfloat16, "quantization_config": TorchAoConfig(config)}
 
 
 def _int8() -> dict[str, Any]:

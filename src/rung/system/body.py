@@ -51,6 +51,11 @@ class Embedder:
         """Whether the weights are others than the base's."""
         return self._module is not None
 
+    @property
+    def module(self) -> Any:
+        """The weights that embed."""
+        return self.model.module if self._module is None else self._module
+
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length embeddings, shape (texts, hidden), float32. Raises RungError for a text beyond the window."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]

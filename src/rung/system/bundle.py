@@ -2,7 +2,8 @@
 
 The folder holds `system.json` (what the System is, and what it answers when a prompt leaves it open), the shots as
 JSONL, and weights in standard Hugging Face form: a PEFT adapter, a soft prompt, or a whole model. Base weights are not
-copied; they are named with their digest, which is checked on loading.
+copied; they are named with their digest, which is checked on loading. Where the folder is a model itself, it is its own
+base.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from rung.types import Completion, Message, Prompt, Sampling, System
 
 FORMAT = 1
 MANIFEST = "system.json"
+HERE = "."
+"""How a bundle names its base where its own folder is it."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ class Saved:
 
 
 def save(system: System, folder: Path, *, body: Body | None = None, defaults: Defaults | None = None) -> None:
-    """Write `system` into the existing empty `folder`. Raises RungError for a kind that cannot be saved."""
+    """Write `system` into the existing `folder`, which is empty, or is the model of `body` itself.
+
+    Raises RungError for a kind that cannot be saved.
+    """
     form = next((form for form in FORMS.values() if isinstance(system, form.type)), None)
     if form is None:
         raise RungError(
@@ -96,7 +102,7 @@ def save(system: System, folder: Path, *, body: Body | None = None, defaults: De
     manifest = {
         "format": FORMAT,
         "form": form.name,
-        "base": None if body is None else _base(body),
+        "base": None if body is None else _base(body, folder),
         "settings": form.write(system, folder),
         "defaults": {
             "choices": list(defaults.choices),
@@ -155,16 +161,18 @@ def bundle_digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def _base(body: Body) -> dict[str, str]:
+def _base(body: Body, folder: Path) -> dict[str, str]:
     """What a bundle says of its base: the numbers it is held in are part of what was tested."""
-    return {"name": body.model.name, "digest": body.model.digest, "dtype": body.model.dtype}
+    name = HERE if body.model.folder == folder.resolve() else body.model.name
+    return {"name": name, "digest": body.model.digest, "dtype": body.model.dtype}
 
 
 def _body(folder: Path, known: Mapping[str, str], base: str | None, body: Body | None) -> Body:
     from rung.model.load import Model
 
     if body is None:
-        body = Body(Model.load(base or known["name"], dtype=known.get("dtype", "auto")))
+        stored = str(folder) if known["name"] == HERE else known["name"]
+        body = Body(Model.load(base or stored, dtype=known.get("dtype", "auto")))
     if body.model.digest != known["digest"]:
         raise RungError(
             f"was made on other weights than {body.model.name}", where=str(folder), mend="name its own base with --base"

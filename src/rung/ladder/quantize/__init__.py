@@ -1,0 +1,1 @@
+"""One model in several numbers, side by side: memory, speed and score of each, on the same rows."""
