@@ -21,6 +21,7 @@ from rung.cli.evaluate import evaluate
 from rung.cli.init import init
 from rung.cli.ledger import ledger
 from rung.cli.look import look
+from rung.cli.merge import merge
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.quantize import quantize
@@ -53,6 +54,7 @@ app.command()(look)
 app.command()(pretrain)
 app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.command()(quantize)
+app.command()(merge)
 app.add_typer(convert, name="import")
 
 

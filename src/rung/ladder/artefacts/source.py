@@ -27,17 +27,21 @@ Asked = Callable[[Model], System]
 @dataclass(frozen=True)
 class Source:
     """`model` holds whole weights, `asked(other)` is the same System on other weights of the same kind; `saved` is the
-    System as it lies on disk, None for a base. `identity` is what the ledger knows it by."""
+    System as it lies on disk, None for a base; `original` gives it as it was asked before, where that is neither.
+    `identity` is what the ledger knows it by."""
 
     name: str
     identity: str
     model: Model
     asked: Asked = field(repr=False)
     saved: Saved | None = field(default=None, repr=False)
+    original: Callable[[], System] | None = field(default=None, repr=False)
 
     @property
     def system(self) -> System:
         """As it is asked before anything is made of it."""
+        if self.original is not None:
+            return self.original()
         return self.asked(self.model) if self.saved is None else self.saved
 
 
