@@ -19,6 +19,7 @@ import torch
 
 from rung.errors import RungError
 from rung.model.load import Model
+from rung.model.precision import store_as
 from rung.model.randomness import kept_randomness
 
 ADAPTER_FILE = "adapter_config.json"
@@ -251,7 +252,7 @@ def merge(module: Any, probe_ids: Sequence[int], *, dtype: torch.dtype | None = 
         raise RungError(f"merging moves the logits by {moved:.2g} of {scale:.2g}", where="merge", mend="serve unmerged")
     if dtype is not None and dtype != torch.float32:
         # What rounding the stored weights costs, by the products that they will be used in.
-        moved = float((output(merged.to(dtype)) - before).abs().max())
+        moved = float((output(store_as(merged, dtype)) - before).abs().max())
     return Merged(merged, moved, scale)
 
 

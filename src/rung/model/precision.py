@@ -46,7 +46,10 @@ def few_bits_options(held: str, config: Mapping[str, Any], device: str) -> dict[
     if held == "int4" and not device.startswith("cuda"):
         mend = "take nf4, which is packed here too"
         raise RungError("torchao packs int4 for CUDA only, not for this processor", where="--dtype", mend=mend)
-    (_need_bitsandbytes if held == "nf4" else _need_torchao)()
+    if held == "nf4":
+        need_bitsandbytes("a base held as nf4")
+    else:
+        _need_torchao()
     if stored_as(config):  # it says the rest itself
         return {"dtype": "auto", "device_map": {"": device}}
     own = _nf4(config, device) if held == "nf4" else _int8() if held == "int8" else _int4()
@@ -101,6 +104,14 @@ def settled(module: Any, held: str) -> Any:
     return module
 
 
+def store_as(module: Any, dtype: Any) -> Any:
+    """`module` with its weights as `dtype`, in place, as if it had been loaded so: what is computed of positions (the
+    frequencies of rotary embeddings) is no weight, and keeps its digits."""
+    for weight in module.parameters():
+        weight.data = weight.data.to(dtype)
+    return module
+
+
 def held_bytes(module: Any) -> int:
     """Bytes that the weights of `module` take as they are held, shared ones once, scales included."""
     total = 0
@@ -120,11 +131,12 @@ def _bytes(weight: Any) -> int:
     return sum(int(part.numel() * part.element_size()) for part in parts)
 
 
-def _need_bitsandbytes() -> None:
+def need_bitsandbytes(what: str) -> None:
+    """Raises MissingExtra where bitsandbytes cannot be imported."""
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("nf4", needs="the package bitsandbytes", what="a base held as nf4") from error
+        raise MissingExtra("nf4", needs="the package bitsandbytes", what=what) from error
 
 
 def _need_torchao() -> None:

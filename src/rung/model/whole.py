@@ -41,20 +41,19 @@ def folded(module: Any, *, where: str) -> Any:
 
     Raises RungError for adapters that are no sum with a weight, which cannot be folded, and for int8 weights.
     """
-    import torch
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    done: list[str] = []
     for name, layer in list(module.named_modules()):
+        if any(name.startswith(f"{outer}.") for outer in done[-1:]):
+            continue  # a part of what was folded just now
         plain = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
         four_bits = hasattr(getattr(plain, "weight", None), "quant_state")
         if not four_bits and plain is layer:
             continue
         weight = _spelt_out(plain, module.dtype).float() + _update(layer, plain, where)
-        new = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=plain.bias is not None, device="meta")
-        new.weight = torch.nn.Parameter(weight.to(module.dtype), requires_grad=False)
-        if plain.bias is not None:
-            new.bias = torch.nn.Parameter(plain.bias.data.to(module.dtype), requires_grad=False)
-        module.set_submodule(name, new)
+        module.set_submodule(name, _plain_layer(plain, weight.to(module.dtype)))
+        done.append(name)
     if not is_plain(module):
         raise RungError("weights held as int8 are not spelt out", where=where, mend="name the base in other numbers")
     for sign in ("is_loaded_in_4bit", "is_quantized", "hf_quantizer", "quantization_method"):
@@ -63,6 +62,21 @@ def folded(module: Any, *, where: str) -> Any:
     if hasattr(module.config, "quantization_config"):
         del module.config.quantization_config
     return module.eval()
+
+
+def _plain_layer(old: Any, weight: Any) -> Any:
+    """A layer of the kind that the architecture has, with this weight (outputs, inputs) and the bias of `old`."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    outputs, inputs = weight.shape
+    transposed = getattr(old, "source_cls", None) is Conv1D
+    with torch.device("meta"):
+        new = Conv1D(outputs, inputs) if transposed else torch.nn.Linear(inputs, outputs, bias=old.bias is not None)
+    new.weight = torch.nn.Parameter(weight.t().contiguous() if transposed else weight, requires_grad=False)
+    if old.bias is not None:
+        new.bias = torch.nn.Parameter(old.bias.data.to(weight.dtype), requires_grad=False)
+    return new
 
 
 def _spelt_out(layer: Any, dtype: Any) -> Any:

@@ -14,6 +14,7 @@ from rung.evaluate import evaluate
 from rung.ladder.artefacts.check import Check
 from rung.ladder.artefacts.source import Source
 from rung.model.load import Model
+from rung.model.tuned import FRONTS
 from rung.run import cannot_write, dump_json, write_atomic, writing
 from rung.system.body import Body
 from rung.system.bundle import save
@@ -121,7 +122,8 @@ def _keep_asking(source: Source, model: Model, folder: Path) -> None:
     """The System's wording, shots or head beside the weights, with these as its base."""
     saved = source.saved
     assert saved is not None
-    if (saved.folder / "soft_prompt").is_dir():
-        shutil.copytree(saved.folder / "soft_prompt", folder / "soft_prompt")
+    for front in FRONTS:
+        if (saved.folder / front).is_dir():
+            shutil.copytree(saved.folder / front, folder / front)
     system: Any = source.asked(model)
     save(system.inner, folder, body=Body(replace(model, dtype="auto")), defaults=saved.defaults)

@@ -100,5 +100,10 @@ def _whole(model: Model, module: Any, scratch: Path, saved: Saved) -> Model:
         return model
     folder = scratch / "whole"
     folder.mkdir(parents=True)
-    save_whole(module if is_plain(module) else folded(module, where=str(saved.folder)), model, folder)
+    plain = module if is_plain(module) else folded(module, where=str(saved.folder))
+    names, known = ({name for name, _ in one.named_parameters()} for one in (plain, model.module))
+    if names != known:
+        what = "its method puts layers beside the weights, which no plain model has"
+        raise RungError(what, where=str(saved.folder), mend="keep the System as it is, or name another rung")
+    save_whole(plain, model, folder)
     return Model.load(str(folder), device=model.device)
