@@ -33,7 +33,7 @@ def task(tmp_path: Path) -> Task:
     rows = [
         {
             "text": f"{words[n % 11]} {words[(n // 11) % 11]} {words[(3 * n) % 11]} {n}",
-            "label": ("refund", "login")[n % 2],
+            "label": ("north", "south")[n % 2],
         }
         for n in range(3 * COUNT)
     ]
@@ -50,7 +50,7 @@ def checked(task: Task, before: Sequence[str], after: Sequence[str], margin: flo
 
 def test_an_artefact_is_the_same_where_its_score_is_shown_not_to_fall(task: Task) -> None:
     right = [str(row.target) for row in task.validation]
-    wrong = ["login" if text == "refund" else "refund" for text in right]
+    wrong = ["north" if text == "south" else "south" for text in right]
 
     def said(errors: int, start: int = 0) -> list[str]:
         return [wrong[n] if start <= n < start + errors else right[n] for n in range(COUNT)]
@@ -72,9 +72,9 @@ def test_nothing_is_left_of_an_artefact_that_falls_behind(task: Task, base: Base
     source = source_named(str(base("llama")), tmp_path / "scratch", task=task)
 
     def ruin(module: Any) -> Any:
+        words = module.get_input_embeddings().weight
         with torch.no_grad():
-            for weight in module.parameters():
-                weight.copy_(weight.roll(1, -1))
+            words.copy_(torch.randn(words.shape, generator=torch.Generator().manual_seed(0)))
         return module
 
     def build(own: Any, folder: Path) -> Model:
