@@ -234,6 +234,8 @@ def test_a_paused_training_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pyte
     assert same(weights(straight), weights(halted))
     assert result.curve == expected.curve and result.best_step == expected.best_step == 6
     assert result.tokens == expected.tokens
+    for told in (result, expected):  # processor seconds go on as well, though never the same
+        assert len(told.spent) == len(told.curve) == 3 and 0 < told.spent[0] < told.spent[1] < told.spent[2]
     assert {path.name for path in (tmp_path / "b").iterdir()} == {"checkpoint-6"}
     with pytest.raises(RungError, match="another training"):
         fit(llama(), examples(9), settings, folder=tmp_path / "b")

@@ -76,10 +76,16 @@ class Best:
 
 @dataclass
 class Ledger:
-    """What a training remembers besides weights; everything here is in each checkpoint."""
+    """What a training remembers besides weights; everything here is in each checkpoint.
+
+    `spent` holds the processor seconds of training, judging left out, at each point of the curve, `unjudged` those
+    since its last point.
+    """
 
     tokens: int = 0
     curve: list[CurvePoint] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)
+    unjudged: float = 0.0
     best_step: int = 0
     best_rank: float | None = None
     waited: int = 0

@@ -55,6 +55,10 @@ class Keeper(transformers.TrainerCallback):
     layout: Layout = field(default_factory=Layout)
     always_save: bool = False
     saved_at: float = field(default_factory=time.monotonic)
+    busy_since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.busy_since = time.process_time() - self.ledger.unjudged
 
     def saw(self, loss: float, targets: int, tokens: int) -> None:
         """Take note of one step's mean loss (nats a target)."""
@@ -81,6 +85,7 @@ class Keeper(transformers.TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Complete the checkpoint that the Trainer wrote, give it its name, and drop older ones."""
         name = f"checkpoint-{state.global_step}"
+        self.ledger.unjudged = time.process_time() - self.busy_since
         written = Path(args.output_dir) / name
         self.saved_at = time.monotonic()
         if not self.layout.team.lead:
@@ -96,7 +101,9 @@ class Keeper(transformers.TrainerCallback):
             shutil.rmtree(path)
 
     def _judge(self, step: int) -> None:
-        judgement = Judgement()
+        judgement, before = Judgement(), self.ledger.spent[-1] if self.ledger.spent else 0.0
+        self.ledger.spent.append(before + time.process_time() - self.busy_since)
+        self.ledger.unjudged = 0.0
         if self.evaluate is not None:
             self.module.eval()
             with kept_randomness(), torch.no_grad():

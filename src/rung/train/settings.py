@@ -143,7 +143,8 @@ class FitResult:
     `stopped` is `finished`, `patience` (no better score for long enough), `paused` (at `until`) or `diverged` (the
     best weights before that were kept). `batching` says in words how the examples were laid out, `note` what must be
     said about the optimiser on this device. `measured` holds
-    wall-clock numbers, which never decide anything. `best_score` is minus the validation loss where no score was given.
+    wall-clock numbers, which never decide anything, and `spent` the
+    processor seconds of training at each point of the curve. `best_score` is minus the validation loss where no score was given.
     """
 
     step: int
@@ -157,6 +158,7 @@ class FitResult:
     batching: str = ""
     note: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
+    spent: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values for a JSON document."""

@@ -101,6 +101,7 @@ def train(
         trainable=trainable,
         note=note(settings.optimiser, device_of(module).type),
         measured=measured,
+        spent=tuple(ledger.spent),
     )
 
 
