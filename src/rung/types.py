@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 Role = Literal["system", "user", "assistant"]
-TaskKind = Literal["generate", "classify", "choose"]
+TaskKind = Literal["generate", "classify", "choose", "tag"]
 SplitName = Literal["train", "validation", "test"]
 ScoreKind = Literal["binary", "graded", "corpus"]
 

@@ -96,7 +96,7 @@ def test_defaults(save: Save) -> None:
         ("name: &a [*a]\n", "task.yaml:1", "holds itself"),
         ("name: t\nkind: classify\n", "task.yaml:1", "the key data is missing"),
         ("name: t\nkind: clasify\ndata: {}\n", "task.yaml:2 kind", "did you mean classify?"),
-        ("name: t\nkind: tag\ndata: {}\n", "task.yaml:2 kind", "unknown kind tag"),
+        ("name: t\nkind: rank\ndata: {}\n", "task.yaml:2 kind", "unknown kind rank"),
         (HEAD + "gaol: {accuracy: 0.8}\n", "task.yaml:4 gaol", "unknown key gaol; did you mean goal?"),
         (HEAD + "knowledge: docs/\n", "task.yaml:4 knowledge", "unknown key knowledge"),
         (HEAD + "corpus: docs/\n", "task.yaml:4 corpus", "unknown key corpus"),

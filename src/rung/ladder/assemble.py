@@ -24,6 +24,7 @@ from rung.ladder.versus import Versus, versus
 from rung.ladder.work import priced
 from rung.metrics import METRICS
 from rung.metrics.confusion import confusion
+from rung.metrics.entities import entity_confusion
 from rung.task import Task
 from rung.types import Example, Score
 
@@ -117,7 +118,7 @@ def _filled(plan: Plan, entry: RungEntry, built: Built) -> RungEntry:
         seed_values=tuple(score.value for score in (done.score, *built.again)) if built.again else (),
         again=_training_again(plan, built),
         rows=tuple(rows),
-        confusion=_confusion(task, done.completions) if task.kind == "classify" else None,
+        confusion=_confusion(task, done.completions) if task.kind in ("classify", "tag") else None,
         measured=_measured(built, len(task.validation), prompt_tokens + answer_tokens),
     )
 
@@ -190,7 +191,8 @@ def _trials(notes: Mapping[str, Any]) -> list[record.Trial]:
 
 def _confusion(task: Task, completions: Sequence[Any]) -> record.ConfusionRecord:
     answers = [None if said.error else said.text for said in completions]
-    found = confusion(answers, task.validation, task.labels)
+    count = entity_confusion if task.kind == "tag" else confusion
+    found = count(answers, task.validation, task.labels)
     return record.ConfusionRecord.of(found.labels, found.counts.tolist())
 
 

@@ -120,7 +120,7 @@ def _guards(plan: Plan, desk: Desk, run: Run, phase: Phase) -> dict[str, GuardSc
 
 def defaults_of(task: Task) -> Defaults:
     """What a bundle of this task answers when a prompt leaves it open."""
-    return Defaults(task.labels, task.schema, task.sampling)
+    return Defaults(task.labels if task.kind == "classify" else (), task.schema, task.sampling)
 
 
 class BundleExaminer:

@@ -102,13 +102,18 @@ def forecast(rung: Rung, work: Work, body: Body, task: Task, found: Lengths, rat
     own = 1.0 - (found.shared + work.shared) / max(1.0, work.prompt_tokens + work.answer_tokens)
     scored = work.adapt - work.learning + work.request * len(task.validation)
     passed = scored / rates.operations + work.learning / rates.learning
-    written = 0 if task.labels or task.kind == "choose" else task.sampling.max_new_tokens
+    written = task.sampling.max_new_tokens if writes(task, body) else 0
     # Answers are written token by token: a full batch takes as many steps as its longest answer has tokens.
     at_once = running_tokens(_per_token(body))
     batches = -(-scored / work.request * (work.prompt_tokens + written) // at_once)
     seconds = passed * own + work.steps * STEP_S + batches * written * rates.overhead
     latency = work.request / rates.operations + rates.overhead * (1 + written)
     return Forecast(_peak(rung, body, found, written), seconds, latency)
+
+
+def writes(task: Task, body: Body) -> bool:
+    """Whether answers are written token by token, rather than ranked or read off a head."""
+    return task.kind in ("generate", "tag") and body.model.kind != "encoder"
 
 
 def _per_token(body: Body) -> int:

@@ -21,9 +21,10 @@ from rung.ladder.rung import Phase
 from rung.ladder.samples import sample_of
 from rung.metrics import METRICS
 from rung.run import Run
-from rung.system.body import Body
+from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, Similar
 from rung.system.prompted import Prompted
+from rung.system.tagging import Tagger
 from rung.task import Task
 from rung.types import Example, Score, ScoreKind, SplitName, System
 
@@ -159,6 +160,8 @@ def moves_weights(system: System) -> bool:
     """Whether an artefact has other weights than the base."""
     if isinstance(system, Prompted):
         return system.engine.virtual is not None or system.engine.module is not system.engine.model.module
+    if isinstance(system, Tagger):
+        return system.embedder.module is not None
     return isinstance(system, Headed) and system.embedder.trained
 
 
@@ -166,6 +169,9 @@ def on_guard(system: System, guard: Task) -> System:
     """The weights of `system` answering another task by that task's own plainest prompt."""
     if isinstance(system, Prompted):
         return Prompted(system.engine, system.layout, guard.instructions[0] if guard.instructions else "")
+    if isinstance(system, Tagger):
+        embedder = Embedder(system.embedder.model, system.embedder.module)
+        return Similar(embedder, guard.labels, descriptions_of(guard))
     assert isinstance(system, Headed)
     return Similar(system.embedder, guard.labels, descriptions_of(guard))
 

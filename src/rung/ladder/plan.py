@@ -98,7 +98,7 @@ class Plan:
 
 def plan_task(task: Task, model: Model, choice: Choice) -> Plan:
     """The plan for a task and a base that are loaded; the base in coarser numbers where the memory budget asks for it."""
-    if model.kind == "encoder" and task.kind != "classify":
+    if model.kind == "encoder" and task.kind not in ("classify", "tag"):
         raise RungError(
             f"{model.name} is an encoder and cannot {task.kind}", where="--base", mend="use a decoder for this task"
         )
@@ -198,7 +198,7 @@ def _question(task: Task, guards: Sequence[GuardTask]) -> Question:
         margin=task.margin,
         worst=metric.worst,
         best=metric.best,
-        noun={"classify": "examples", "choose": "questions", "generate": "examples"}[task.kind],
+        noun="questions" if task.kind == "choose" else "examples",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from rung.errors import RungError, nearest
-from rung.metrics import agreement, confusion, fields, ranking, rouge, translation
+from rung.metrics import agreement, confusion, entities, fields, ranking, rouge, translation
 from rung.metrics.confusion import ClassScore, Confusion
 from rung.metrics.fields import FieldScore, field_scores
 from rung.metrics.metric import Answer, Evaluate, Metric, Scores, mean, per_row
@@ -32,6 +32,11 @@ __all__ = [
 def _by_class(name: str, about: str, value: Evaluate, worst: float = 0.0, ratio: bool = False) -> Metric:
     """A metric of the table of classes."""
     return Metric(name, "corpus", about, confusion.class_statistics, value, worst, ratio=ratio)
+
+
+def _by_entity(name: str, about: str, value: Evaluate, ratio: bool = False) -> Metric:
+    """A metric of the table of entities."""
+    return Metric(name, "corpus", about, entities.entity_statistics, value, ratio=ratio)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -60,6 +65,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "average_precision": Metric(
             "average_precision", "corpus", "average precision, each label against the rest",
             ranking.ranked(ranking.average_precision), mean,
+        ),
+        "entity_f1": _by_entity("entity_f1", "F1 of entities with exactly the right words and type", confusion.micro_f1, True),
+        "entity_precision": _by_entity(
+            "entity_precision", "of the entities marked, how many are right", confusion.micro_precision, True
+        ),
+        "entity_recall": _by_entity("entity_recall", "of the entities, how many were found", confusion.micro_recall, True),
+        "entity_macro_f1": _by_entity("entity_macro_f1", "F1 of entities of each type, averaged", confusion.macro_f1),
+        "word_accuracy": Metric(
+            "word_accuracy", "corpus", "words with the right tag", entities.word_statistics, entities.word_accuracy,
+            ratio=True,
         ),
         "squad_match": Metric(
             "squad_match", "binary", "answers equal to a right one by SQuAD's rules", per_row(agreement.squad_match), mean

@@ -16,17 +16,19 @@ from rung.generate.engine import Engine
 from rung.model import adapters
 from rung.model.layout import Shot
 from rung.model.tuned import FRONTS, MODULES, tuned_front, tuned_module
-from rung.run import write_atomic
+from rung.run import dump_json, read_json, write_atomic
 from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
 from rung.system.floor import Constant, Echo, Lead, Position
 from rung.system.prompted import Prompted
 from rung.system.remote import Remote
 from rung.system.shots import FixedShots, NearestShots
+from rung.system.tagging import Lexicon, Tagger, WordEmbedder
 from rung.types import Message, System
 
 SHOTS = "shots.jsonl"
 HEAD = "head.safetensors"
+LEXICON = "lexicon.json"
 WEIGHTS = (*FRONTS, *MODULES)
 
 
@@ -48,7 +50,7 @@ class Tuned:
     beside which they were trained, where it is not the body's own (QLoRA's 4 bits).
     """
 
-    inner: Prompted | Headed
+    inner: Prompted | Headed | Tagger
     write_weights: Callable[[Path], None]
     held: str | None = None
 
@@ -104,6 +106,8 @@ def _write_tuned(system: Tuned, folder: Path) -> dict[str, Any]:
     held = {} if system.held is None else {"held": system.held}
     if isinstance(system.inner, Prompted):
         return {"inner": "prompted", **held, **_write_prompted(system.inner, folder)}
+    if isinstance(system.inner, Tagger):
+        return {"inner": "tagger", **held, **_write_tagger(system.inner, folder)}
     return {"inner": "headed", **held, **_write_headed(system.inner, folder)}
 
 
@@ -122,6 +126,8 @@ def _read_tuned(settings: Mapping[str, Any], folder: Path, body: Body) -> System
         raise RungError(f"its weights are gone ({', '.join(WEIGHTS)})", where=str(folder), mend="take a whole copy")
     if "held" in settings:
         body = Body(replace(body.model, dtype=settings["held"]))
+    if settings["inner"] == "tagger":
+        return _read_tagger(settings, folder, body)
     return (
         _read_prompted(settings, folder, body)
         if settings["inner"] == "prompted"
@@ -129,12 +135,34 @@ def _read_tuned(settings: Mapping[str, Any], folder: Path, body: Body) -> System
     )
 
 
-def _write_headed(system: Headed, folder: Path) -> dict[str, Any]:
+def _write_head(system: Headed | Tagger, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     tensors = {"weight": np.ascontiguousarray(system.weight), "bias": np.ascontiguousarray(system.bias)}
     save_file(tensors, folder / HEAD)
+
+
+def _write_headed(system: Headed, folder: Path) -> dict[str, Any]:
+    _write_head(system, folder)
     return {"labels": list(system.labels)}
+
+
+def _write_tagger(system: Tagger, folder: Path) -> dict[str, Any]:
+    _write_head(system, folder)
+    return {"tags": list(system.tags)}
+
+
+def _read_tagger(settings: Mapping[str, Any], folder: Path, body: Body) -> Tagger:
+    from safetensors.numpy import load_file
+
+    head = load_file(folder / HEAD)
+    embedder = WordEmbedder(body.model, tuned_module(body.model, folder))
+    return Tagger(embedder, tuple(settings["tags"]), head["weight"], head["bias"])
+
+
+def _write_lexicon(system: Lexicon, folder: Path) -> dict[str, Any]:
+    write_atomic(folder / LEXICON, dump_json(dict(system.tags)))
+    return {}
 
 
 def _read_headed(settings: Mapping[str, Any], folder: Path, body: Body) -> Headed:
@@ -178,6 +206,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "similar": Form("similar", Similar, _write_similar, _read_similar),
         "nearest-labelled": Form("nearest-labelled", NearestLabelled, _write_nearest, _read_nearest),
         "headed": Form("headed", Headed, _write_headed, _read_headed),
+        "tagger": Form("tagger", Tagger, _write_tagger, _read_tagger),
+        "lexicon": Form("lexicon", Lexicon, _write_lexicon, lambda _, folder, __: Lexicon(read_json(folder / LEXICON))),
         "constant": Form("constant", Constant, lambda s, _: {"text": s.text}, lambda v, _, __: Constant(v["text"])),
         "position": Form("position", Position, lambda s, _: {"place": s.place}, lambda v, _, __: Position(v["place"])),
         "lead": Form("lead", Lead, lambda s, _: {"sentences": s.sentences}, lambda v, _, __: Lead(v["sentences"])),

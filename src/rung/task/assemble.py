@@ -17,10 +17,11 @@ from rung.errors import RungError, nearest
 from rung.task.cohort import units_of
 from rung.task.delimited import Reading
 from rung.task.document import show
-from rung.task.rows import Finished, Finisher, SetAside, draft_rows, lay_out
-from rung.task.sources import SPLIT_NAMES, Members, Row, read_source
+from rung.task.rows import Finished, Finisher, SetAside, draft_rows, lay_out, said_labels
+from rung.task.sources import SPLIT_NAMES, Members, Row, read_source, read_text
 from rung.task.spec import DEFAULT_SIZES, SPLITS, TaskSpec
 from rung.task.splits import divide, make_units
+from rung.task.words import looked_up
 from rung.types import Example, Sampling, SplitName, digest
 
 _LINE = re.compile(r":\d+\Z")
@@ -102,6 +103,8 @@ def _read_tables(work: _Assembly) -> dict[str, list[Row]]:
             raise RungError(what, where=data.section.where(*key), mend=error.mend) from None
         for split, rows in _by_split(work, name, members, key).items():
             found.setdefault(split, []).extend(rows)
+    if data.lookup:
+        found = {name: _looked_up(work, rows) for name, rows in found.items()}
     if all(isinstance(source, Mapping) for sources in data.sources.values() for source in sources):
         found = {name: [replace(row, line=n) for n, row in enumerate(rows, 1)] for name, rows in found.items()}
     for name, rows in found.items():
@@ -109,6 +112,26 @@ def _read_tables(work: _Assembly) -> dict[str, list[Row]]:
             raise work.refuse(
                 f"the split {name} has no rows", "source", mend="give it rows, or drop it from the source"
             )
+    return found
+
+
+def _looked_up(work: _Assembly, rows: Sequence[Row]) -> list[Row]:
+    """The rows with numbers replaced by the lines that they stand for."""
+    lists: dict[str, list[str]] = {}
+    for column, name in work.spec.data.lookup.items():
+        if rows and all(column not in row.values for row in rows):
+            raise work.refuse(f"there is no column {column}", "lookup", column, mend=nearest(column, rows[0].values))
+        file = work.folder / Path(name).expanduser()
+        if not file.is_file():
+            raise work.refuse(f"there is no file {file}", "lookup", column, mend="name a file with one entry a line")
+        lists[column] = read_text(file, name).rstrip("\n").split("\n")
+    found = []
+    for row in rows:
+        cells = {
+            name: looked_up(cell, lists[name], row.place, name) if name in lists else cell
+            for name, cell in row.values.items()
+        }
+        found.append(replace(row, values=cells))
     return found
 
 
@@ -261,10 +284,16 @@ def _divide(
 
 
 def _labels(work: _Assembly, splits: Splits) -> tuple[str, ...]:
-    """The labels of a classification: in the file's order where it names them, else sorted."""
-    if work.spec.kind != "classify":
+    """The labels of a classification, or of marks: in the file's order where it names them, else sorted."""
+    kind = work.spec.kind
+    if kind not in ("classify", "tag"):
         return ()
-    seen = {name: {str(row.target) for row in getattr(splits, name)} for name in SPLITS}
+    seen = {
+        name: {label for row in getattr(splits, name) for label in said_labels(kind, str(row.target))}
+        for name in SPLITS
+    }
+    if not seen["train"] and kind == "tag" and splits.train:
+        raise work.refuse("no row of train has anything marked", "target", mend="check the columns")
     everywhere = seen["train"] | seen["validation"] | seen["test"]
     labels = tuple(work.spec.labels) or tuple(sorted(everywhere))
     untaught = sorted(everywhere - seen["train"]) if splits.train else []
@@ -310,7 +339,7 @@ def _sampling(spec: TaskSpec, splits: Splits) -> Sampling:
         return replace(spec.sampling, max_new_tokens=spec.max_new_tokens)
     rows = [*splits.train, *splits.validation]
     lengths = sorted(max(len(answer.encode()) for answer in row.answers) for row in rows)
-    if spec.kind != "generate" or not lengths:
+    if spec.kind not in ("generate", "tag") or not lengths:
         return spec.sampling
     tokens = lengths[min(int(len(lengths) * 0.995), len(lengths) - 1)] * _TOKENS_OF_BYTES
     return replace(spec.sampling, max_new_tokens=min(max(16 * math.ceil(tokens / 16) + 16, 32), 1024))

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rung.errors import RungError, nearest
+from rung.metrics.marked import unmark
 from rung.task.cells import Template, Unusable, cell_text, look_up, read_template
 from rung.task.choices import read_choices, resolve_targets
 from rung.task.document import show
 from rung.task.draft import Draft
-from rung.task.shapes import SHAPES, Shape, detect, read_turns
+from rung.task.shapes import SHAPES, Parts, Shape, detect, read_turns
 from rung.task.sources import Row
 from rung.task.spec import DataSpec, TaskSpec
-from rung.types import Example, Message
+from rung.task.tags import read_tagged
+from rung.types import Example, Message, TaskKind
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ class Layout:
     choices: tuple[str, ...]
     stratum: str | None
     lists_are_references: bool
+    tagged: bool = False
 
     def draft(self, row: Row) -> Draft:
         """Raises Unusable where the row has no input, no answer or no choices."""
-        prompt, answers = self.shape(row.values) if self.shape else (self._prompt(row), self._answers(row))
+        prompt, answers = self._parts(row)
         if not any(message.content.strip() for message in prompt if message.role != "system"):
             raise Unusable("the input is empty")
         answers = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
@@ -60,6 +63,17 @@ class Layout:
         )
         # a row without a name or group is named by its place, and is a group of its own
         return Draft(row, prompt, answers, choices, names, stratum, name or row.place, group or row.place)
+
+    def _parts(self, row: Row) -> Parts:
+        if self.shape:
+            return self.shape(row.values)
+        if not self.tagged:
+            return self._prompt(row), self._answers(row)
+        assert self.input is not None
+        column = self.input.column
+        source = self.input.render(row.values) if column is None else look_up(row.values, column)
+        text, marked = read_tagged(source, look_up(row.values, self.target[0].columns[0]))
+        return (Message("user", text),), (marked,)
 
     def _prompt(self, row: Row) -> tuple[Message, ...]:
         assert self.input is not None
@@ -125,7 +139,7 @@ def _lay_out(spec: TaskSpec, file: str, columns: Collection[str], everywhere: Ma
         target = [read(text, "target") for text in present]
     return Layout(
         data, shape, source, tuple(target or ()), data.choices, stratum,
-        lists_are_references=spec.kind == "generate" and spec.schema is None,
+        lists_are_references=spec.kind == "generate" and spec.schema is None, tagged=spec.kind == "tag",
     )  # fmt: skip
 
 
@@ -194,8 +208,8 @@ class Finisher:
         kept: list[Draft] = []
         for draft in drafts:
             try:
-                if self.spec.labels:
-                    _check_label(draft, self.spec.labels)
+                for label in said_labels(self.spec.kind, draft.answers[0]) if self.spec.labels else ():
+                    _check_label(label, self.spec.labels)
                 for answer in draft.answers if check else ():
                     check(answer)  # type: ignore[misc]
             except Unusable as error:
@@ -245,8 +259,12 @@ def _check_unicode(text: str) -> None:
             raise Unusable("the text holds half a character (a lone surrogate)") from None
 
 
-def _check_label(draft: Draft, labels: Mapping[str, str]) -> None:
-    label = draft.answers[0]
+def said_labels(kind: TaskKind, answer: str) -> tuple[str, ...]:
+    """The labels in a target: itself, or those of its marks."""
+    return tuple(span.label for span in unmark(answer)[1]) if kind == "tag" else (answer,)
+
+
+def _check_label(label: str, labels: Mapping[str, str]) -> None:
     if label not in labels:
         close = nearest(label, labels)
         raise Unusable("the target is no label of the task", f"{label}; {close}" if len(labels) < 10 else label)

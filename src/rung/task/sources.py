@@ -1,7 +1,7 @@
 """Sources to rows: which files a source means, and what each file holds.
 
-A source is a file, a glob, a folder, a saved dataset, `hub:NAME`, or rows written in place. What the columns mean is
-not known here. `delimited` reads CSV and TSV.
+A source is a file, a glob, a folder, a saved dataset, `hub:NAME`, `lines:` (files side by side), or rows written in
+place. What the columns mean is not known here. `delimited` reads CSV and TSV, `words` what comes word by word.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from typing import Any
 from rung.errors import RungError, nearest
 from rung.task.delimited import Reading, read_delimited
 from rung.task.document import show
+from rung.task.words import SUFFIXES as WORD_SUFFIXES
+from rung.task.words import beside, conll
 
 # Names under which files, folders and hubs keep the three splits.
 SPLIT_NAMES: Mapping[str, str] = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation", "val": "validation",
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", *WORD_SUFFIXES)
 _SCHEME = re.compile(r"[a-z][a-z0-9+]+:")
 _MAGIC = {b"PAR1": "Parquet", b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive or a spreadsheet"}
 
@@ -60,6 +62,8 @@ def read_source(
     if source.startswith("hub:"):
         name, _, member = source[4:].partition("#")
         return _pick(_hub(name), member, source)
+    if source.startswith("lines:"):
+        return {"": _beside(source, folder)}
     if _SCHEME.match(source):
         scheme = source.split(":")[0]
         raise RungError(f"sources by {scheme}: are not read", where=source, mend="name a file, a folder or hub:NAME")
@@ -78,6 +82,20 @@ def read_source(
         for name, rows in members.items():
             found.setdefault(name, []).extend(rows)
     return _pick(found, member, source)
+
+
+def _beside(source: str, folder: Path) -> list[Row]:
+    """The rows of `lines:words=seq.in;tags=seq.out`: a column a file, a row a line."""
+    texts: dict[str, tuple[str, str]] = {}
+    for part in source.removeprefix("lines:").split(";"):
+        name, equals, path = part.partition("=")
+        if not equals or not name.strip() or name.strip() in texts:
+            raise RungError("is not columns and files", where=show(source), mend="write lines:words=FILE;tags=FILE")
+        (file,) = _files(folder / Path(path.strip()).expanduser(), path.strip())
+        shown = _shown(file, folder)
+        texts[name.strip()] = read_text(file, shown), shown
+    first = next(shown for _, shown in texts.values())
+    return [Row(values, first, line) for line, values in beside(texts)]
 
 
 def _locate(source: str, folder: Path) -> tuple[Path, str]:
@@ -130,16 +148,19 @@ def _read(file: Path, shown: str, reading: Reading, in_folder: bool) -> Members:
         members = {"": _parquet(file, shown)}
     elif suffix in (".csv", ".tsv") or (suffix not in _SUFFIXES and reading.delimiter):
         delimiter = reading.delimiter or ("\t" if suffix == ".tsv" else ",")
-        text = _text(file, shown)
+        text = read_text(file, shown)
         if text.lstrip().startswith(('{"', "[{")):
             mend = "name it .jsonl (an object a line) or .json (one list)"
             raise RungError(f"is named {suffix} but holds JSON", where=shown, mend=mend)
         records = read_delimited(text, shown, delimiter, reading)
         members = {"": [Row(values, shown, line) for line, values in records]}
     elif suffix in (".jsonl", ".ndjson"):
-        members = {"": _json_lines(_text(file, shown), shown)}
+        members = {"": _json_lines(read_text(file, shown), shown)}
+    elif suffix in WORD_SUFFIXES:
+        sentences = conll(read_text(file, shown), shown, reading.columns)
+        members = {"": [Row(values, shown, line) for line, values in sentences]}
     elif suffix == ".json":
-        members = _json(_text(file, shown), shown)
+        members = _json(read_text(file, shown), shown)
     else:
         mend = f"Rung reads {', '.join(_SUFFIXES)} (and .gz); for delimited text under another name set data.delimiter"
         raise RungError(f"cannot tell the format from the name {file.name}", where=shown, mend=mend)
@@ -160,7 +181,8 @@ def _pick(members: Members, member: str, source: str) -> Members:
     return {"": members[member]}
 
 
-def _text(file: Path, shown: str) -> str:
+def read_text(file: Path, shown: str) -> str:
+    """The text of a file (gzip unpacked), which is UTF-8. Raises RungError where it cannot be read or is empty."""
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -35,6 +35,10 @@ KIND_METRICS: Mapping[TaskKind, tuple[str, ...]] = {
         "rougeL", "rouge1", "rouge2", "rougeLsum", "rouge1_stemmed", "rouge2_stemmed", "rougeL_stemmed",
         "rougeLsum_stemmed", "bleu", "chrf", "one_minus_ter", "exact_match", "squad_match", "token_f1", "field_f1",
     ),
+    "tag": ("entity_f1", "entity_macro_f1", "entity_precision", "entity_recall", "word_accuracy", "exact_match"),
+}  # fmt: skip
+DEFAULT_METRIC: Mapping[TaskKind, str] = {
+    "classify": "accuracy", "choose": "accuracy", "generate": "rougeL", "tag": "entity_f1",
 }  # fmt: skip
 TASK_KEYS = (
     "name", "kind", "data", "instruction", "labels", "score", "also", "goal", "margin", "schema", "guards", "budget",
@@ -42,6 +46,7 @@ TASK_KEYS = (
 )  # fmt: skip
 DATA_KEYS = (
     "source", "input", "target", "choices", "id", "group", "format", "delimiter", "header", "columns", "quotes", "split",
+    "lookup",
 )  # fmt: skip
 SPLIT_KEYS = (*SPLITS, "stratify", "group", "folds", "seed")
 _SPLIT_MENDS = dict.fromkeys(("val", "valid", "dev", "eval"), "did you mean validation?")
@@ -81,7 +86,10 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Where rows come from and which columns mean what. `sources` has the key "all" where one source is to be split."""
+    """Where rows come from and which columns mean what. `sources` has the key "all" where one source is to be split.
+
+    `lookup` maps a column of numbers (from 0) to the file whose lines they stand for.
+    """
 
     sources: Mapping[str, tuple[Any, ...]]
     input: str | None
@@ -95,6 +103,7 @@ class DataSpec:
     columns: tuple[str, ...]
     quotes: bool | None
     split: SplitSpec
+    lookup: Mapping[str, str]
     section: Section = field(repr=False, compare=False)
 
 
@@ -181,6 +190,9 @@ def _data(data: Section, kind: TaskKind) -> DataSpec:
     delimiter = data.get("delimiter")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
         raise data.refuse("must be one character", "delimiter", mend='a tab is "\\t" in double quotes')
+    if kind == "tag" and not (data.has("input") and len(data.texts("target")) == 1):
+        key = "target" if data.has("input") else "input"
+        raise data.refuse(f"kind tag needs {key}", mend="name the column of texts or words, and that of tags or spans")
     split, split_group = _split(data)
     group = data.text("group")
     if group and split_group and group != split_group:
@@ -189,8 +201,15 @@ def _data(data: Section, kind: TaskKind) -> DataSpec:
         sources=_sources(data), input=data.text("input"), target=data.texts("target"), choices=data.texts("choices"),
         id=data.text("id"), group=group or split_group, format=style, delimiter=delimiter,
         header=not columns and header is not False, columns=columns, quotes=data.flag("quotes"), split=split,
-        section=data,
+        lookup=_lookup(data), section=data,
     )  # fmt: skip
+
+
+def _lookup(data: Section) -> Mapping[str, str]:
+    if not data.has("lookup"):
+        return {}
+    section = data.section("lookup")
+    return {column: section.expand(section.word(column), column) for column in section}
 
 
 def _sources(data: Section) -> Mapping[str, tuple[Any, ...]]:
@@ -241,8 +260,8 @@ def _split(data: Section) -> tuple[SplitSpec, str | None]:
 def _labels(root: Section, kind: TaskKind) -> Mapping[str, str]:
     if not root.has("labels"):
         return {}
-    if kind != "classify":
-        raise root.refuse(f"labels belong to kind classify, not {kind}", "labels", mend="drop the key")
+    if kind not in ("classify", "tag"):
+        raise root.refuse(f"labels belong to kinds classify and tag, not {kind}", "labels", mend="drop the key")
     value = root.get("labels")
     if isinstance(value, Mapping):
         section = root.section("labels")
@@ -253,14 +272,14 @@ def _labels(root: Section, kind: TaskKind) -> Mapping[str, str]:
         if len(found) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise root.refuse(f"the label {twice} is said twice", "labels", mend="keep one")
-    if len(found) < 2:
+    if len(found) < 2 and kind == "classify":
         raise root.refuse("a classification needs two labels or more", "labels", mend="name them all, or drop the key")
     return found
 
 
 def _metric_and_goal(root: Section, kind: TaskKind, has_schema: bool) -> tuple[str, float | None]:
     said = root.text("score")
-    default = "accuracy" if kind != "generate" else "field_f1" if has_schema else "rougeL"
+    default = "field_f1" if has_schema else DEFAULT_METRIC[kind]
     if not root.has("goal"):
         metric = said or default
         _check_metric(root, metric, kind, has_schema, "score")

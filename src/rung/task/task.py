@@ -24,7 +24,7 @@ from rung.types import Budget, Example, Prompt, Sampling, TaskKind, digest
 class Task:
     """Examples in frozen splits, and how answers to them are asked for and scored.
 
-    `labels` is empty but for classify. `goal` is on the scale of `metric`; where it is None, `margin` says how much
+    `labels` is empty but for classify and tag. `goal` is on the scale of `metric`; where it is None, `margin` says how much
     worse than the best rung counts as a tie. `instructions` are wordings, maybe none. `guards`, `budget` and `rungs`
     are what the task file asks of the climb.
     """
@@ -73,7 +73,8 @@ class Task:
         """The task of a checked file whose paths are relative to `folder`."""
         made = assemble(spec, folder)
         return cls(
-            name=spec.name, kind=spec.kind, splits=made.splits, metric=spec.metric, instructions=spec.instructions,
+            name=spec.name, kind=spec.kind, splits=made.splits, metric=spec.metric,
+            instructions=spec.instructions or (tag_instructions(made.labels) if spec.kind == "tag" else ()),
             labels=made.labels, label_descriptions={label: text for label, text in spec.labels.items() if text},
             schema=spec.schema, also=spec.also, goal=spec.goal, margin=spec.margin, guards=spec.guards,
             guard_digests=made.guard_digests, budget=spec.budget, sampling=made.sampling, rungs=spec.rungs,
@@ -178,6 +179,12 @@ class Task:
             facts["warnings"] = " · ".join(self.warnings)
         body = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in facts.items())
         return f"<table><caption>{html.escape(self.name)}</caption>{body}</table>"
+
+
+def tag_instructions(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """What a base is told where a task of kind tag does not say it: the form of its answers cannot be guessed."""
+    known = ", ".join(labels)
+    return (f"Copy the text, and mark in it as [words](label) what has one of these labels: {known}.",)
 
 
 def _split_digest(rows: tuple[Example, ...]) -> str:

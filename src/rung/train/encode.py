@@ -20,7 +20,7 @@ import torch
 from rung.errors import RungError
 from rung.model.adapters import ADAPTER_FILE, load_adapter, save_adapter
 from rung.model.embed import BATCH_TOKENS, Pooling, by_length, hidden_states, padded
-from rung.train.answers import ShuffledSteps
+from rung.train.answers import Layout, ShuffledSteps
 from rung.train.classes import ClassLoss, Draw, Epochs
 from rung.train.keeper import Judgement, Progress
 from rung.train.linear import fit_linear
@@ -204,16 +204,10 @@ def fit_classifier(
     `loss` says what is minimised and how labels count; `custom` is a function of the caller's in place of the named
     loss. For the rest see `rung.train.loop.fit`.
     """
-    if not examples:
-        raise RungError("no examples to train on", where="training")
     device = classifier.head.weight.device
     codes = [example.label for example in examples]
     micro = settings.micro_tokens or BATCH_TOKENS.get(device.type, BATCH_TOKENS["cpu"])
     rows = LabelRows(pad_id, micro, loss.class_weights(codes, classifier.labels))
-    objective = ClassObjective(row_loss(loss, classifier.labels) if custom is None else checked(custom, "the loss"))
-    batch = settings.batch_of(len(examples))
-    steps = ShuffledSteps(examples, rows, batch, 0, settings.seed, draws(loss, codes, settings.seed))
-    steps = replace(steps, total=settings.steps(steps.per_epoch))
 
     def evaluate() -> Judgement:
         assert score is not None
@@ -221,18 +215,52 @@ def fit_classifier(
         return Judgement(float(score([classifier.labels[i] for i in found.argmax(axis=1)])))
 
     texts = hashlib.sha256(json.dumps([[e.ids, e.label] for e in examples]).encode()).hexdigest()
-    names = sorted(name for name, weight in classifier.named_parameters() if weight.requires_grad)
+    return fit_rows(
+        classifier,
+        examples,
+        rows,
+        settings,
+        row_loss(loss, classifier.labels) if custom is None else checked(custom, "the loss"),
+        folder=folder,
+        epochs=draws(loss, codes, settings.seed),
+        evaluate=evaluate if score is not None else None,
+        identity=[texts, list(classifier.labels), asdict(loss)],
+        until=until,
+        progress=progress,
+    )
+
+
+def fit_rows(
+    module: Any,
+    examples: Sequence[Any],
+    rows: Layout,
+    settings: TrainSettings,
+    loss: RowLoss,
+    *,
+    folder: Path,
+    epochs: Epochs | None,
+    evaluate: Callable[[], Judgement] | None,
+    identity: Sequence[Any],
+    until: int | None,
+    progress: Progress | None,
+) -> FitResult:
+    """Train a module that gives logits on padded rows. `identity` says what besides the settings makes this training."""
+    if not examples:
+        raise RungError("no examples to train on", where="training")
+    steps = ShuffledSteps(examples, rows, settings.batch_of(len(examples)), 0, settings.seed, epochs)
+    steps = replace(steps, total=settings.steps(steps.per_epoch))
+    names = sorted(name for name, weight in module.named_parameters() if weight.requires_grad)
     folder.mkdir(parents=True, exist_ok=True)
     result = train(
-        classifier,
+        module,
         steps,
-        objective,
+        ClassObjective(loss),
         settings,
         folder=folder,
-        evaluate=evaluate if score is not None else None,
+        evaluate=evaluate,
         eval_every=settings.eval_every or steps.per_epoch,
         until=until,
-        identity=digest([settings.identity(), texts, names, len(steps), list(classifier.labels), asdict(loss)]),
+        identity=digest([settings.identity(), names, len(steps), *identity]),
         progress=progress,
     )
     return replace(result, batching="padded rows")

@@ -12,6 +12,7 @@ import torch
 from rung.train.losses import RowLoss
 
 TOLERANCE, MOST_STEPS = 1e-5, 500
+SMALL = 2_000_000  # logits up to which they are held in float64
 
 
 def fit_linear(
@@ -39,13 +40,14 @@ def fit_linear(
     total = float(own.sum())
     shrink = (2.0 if classes == 2 else 1.0) / (2.0 * strength * total)
     shape = (classes, vectors.shape[1])
+    # The line search compares values that differ in their last digits; with many rows their errors cancel.
+    exact = torch.float64 if len(codes) * classes <= SMALL else torch.float32
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         table = torch.from_numpy(flat.astype(np.float32)).reshape(classes, -1)
         weight, bias = table[:, :-1].contiguous(), table[:, -1]
-        # The sums are in float64: the line search compares values that differ in their last digits.
-        logits = torch.addmm(bias, inputs, weight.T).double().requires_grad_(True)
-        value = (loss(logits, targets) * own).sum() / total
+        logits = torch.addmm(bias, inputs, weight.T).to(exact).requires_grad_(True)
+        value = (loss(logits, targets).double() * own).sum() / total
         (slope,) = torch.autograd.grad(value, logits)
         slope = slope.float()
         gradient = torch.cat([slope.T @ inputs + 2 * shrink * weight, slope.sum(0)[:, None]], 1)

@@ -10,6 +10,7 @@ from rung.ladder.record import ConfusionRecord, RungEntry
 from rung.ladder.report.view import View
 from rung.metrics import ClassScore, Confusion
 from rung.metrics.confusion import OTHER
+from rung.metrics.entities import NOTHING
 from rung.page import quantities as q
 from rung.page.axes import clipped
 from rung.page.document import card, row, section, table
@@ -81,7 +82,7 @@ def _drawn(found: Confusion) -> Html:
 
 
 def _table(classes: Sequence[ClassScore]) -> Html:
-    seen = [one for one in classes if one.support or one.answered]
+    seen = [one for one in classes if (one.support or one.answered) and one.label != NOTHING]
     worst = sorted(seen, key=lambda one: (one.f1, one.label))
     if len(seen) <= WORST + 3:
         return _rows(worst, "Every class, the worst first")

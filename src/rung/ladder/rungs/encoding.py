@@ -6,20 +6,17 @@ tasks; an encoder writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
+from rung.ladder.rungs import tagging
+from rung.ladder.rungs.heads import Training, base_module, best_of, head_of, writer
 from rung.ladder.rungs.learning import ClassFields
-from rung.ladder.rungs.notes import note_training
 from rung.ladder.work import Facts, Work, prompting
 from rung.metrics import score as score_answers
-from rung.model import adapters
 from rung.model.embed import Pooling, text_ids
 from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
@@ -32,17 +29,14 @@ from rung.train.encode import (
     LabelledIds,
     LinearHead,
     ScoreLabels,
+    draws,
     fit_classifier,
     fit_head,
 )
-from rung.train.search import budgets, halve
-from rung.train.settings import FitResult, TrainSettings
+from rung.train.settings import FitResult
 from rung.types import System
 
 NEIGHBOURS = (1, 4, 8, 16, 32)
-GENTLER = 10.0
-"""A pretrained encoder under a fitted head wants smaller steps than a decoder that learns to answer."""
-AddAdapter = Callable[[Any, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -57,8 +51,8 @@ class Nearest:
         return self.name
 
     def why_not(self, body: Body, task: Task) -> str:
-        """Needs sentence embeddings."""
-        return needs_encoder(body) or why_not(task)
+        """Needs sentence embeddings, and one label a text."""
+        return needs_encoder(body) or why_not(task) or one_label(task)
 
     def work(self, facts: Facts) -> Work:
         """Every training row is embedded once, and compared with in every request."""
@@ -102,6 +96,8 @@ class Head(ClassFields):
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Fit the head on embeddings that are computed once."""
+        if task.kind == "tag":
+            return tagging.head(body, task, desk, self.class_loss())
         head = first_head(body, task, self.class_loss(), desk.seed)
         system = Headed(body.embedder, task.labels, head.weight, head.bias)
         desk.validation = evaluate(system, task)
@@ -128,18 +124,11 @@ def similar(body: Body, task: Task, desk: Desk) -> System:
     return system
 
 
-def train(
-    body: Body,
-    task: Task,
-    desk: Desk,
-    tried: Sequence[Mapping[str, Any]],
-    epochs: int,
-    batch_size: int,
-    add_adapter: AddAdapter | None,
-    loss: ClassLoss = PLAIN,
-) -> System:
+def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
     """Body and head trained together, from the head of the frozen body; settings by successive halving."""
-    head = first_head(body, task, loss, desk.seed)
+    if task.kind == "tag":
+        return tagging.train(body, task, desk, asked)
+    head = first_head(body, task, asked.loss, desk.seed)
     place = {label: number for number, label in enumerate(task.labels)}
     examples = [
         LabelledIds(tuple(ids), place[str(row.target)])
@@ -148,42 +137,25 @@ def train(
     held = text_ids(body.model, [row.text for row in task.validation])
 
     def run(settings: Mapping[str, Any], index: int, until: int | None) -> tuple[EncoderClassifier, FitResult]:
-        # A trained body moves in float32; 4-bit weights stay where they are, and the adapter moves beside them.
-        module = body.model.fresh(None if body.model.precision == "nf4" and add_adapter else "float32")
-        module = (
-            module.requires_grad_(True) if add_adapter is None else add_adapter(module.requires_grad_(False), settings)
-        )
-        classifier = EncoderClassifier(module, Pooling.of(body.model.folder), head)
-        plan = TrainSettings(
-            learning_rate=settings["learning_rate"] / GENTLER,
-            epochs=epochs,
-            batch_size=batch_size,
-            schedule="cosine",
-            seed=desk.seed,
-        )
+        classifier = EncoderClassifier(asked.body(body.model, settings), Pooling.of(body.model.folder), head)
         result = fit_classifier(
             classifier,
             examples,
-            plan,
+            asked.plan(settings, desk.seed),
             folder=desk.scratch(f"trial-{index}"),
             pad_id=body.model.tokenizer.pad_token_id or 0,
             validation=held,
             score=judged(task),
-            loss=loss,
+            loss=asked.loss,
             until=until,
             progress=lambda done, total: desk.phase("training", done, total),
         )
         return classifier, result
 
-    def trial(index: int, settings: Mapping[str, Any], budget: int) -> float:
-        _, result = run(settings, index, budget)
-        return result.best_score if result.best_score is not None else 0.0
-
-    steps = epochs * -(-len(examples) // batch_size)
-    found = halve([dict(one) for one in tried], budgets(steps, len(tried)), trial, store=desk)
-    classifier, result = run(found.chosen, found.index, None)
-    note_training(desk, result, found.chosen, found)
-    return _tuned(body, task, classifier, add_adapter is not None)
+    classifier = best_of(desk, asked, len(draws(asked.loss, [one.label for one in examples], desk.seed)), run)
+    weight, bias = head_of(classifier)
+    headed = Headed(Embedder(body.model, base_module(classifier.body)), task.labels, weight, bias)
+    return Tuned(headed, writer(body, classifier.body))
 
 
 def first_head(body: Body, task: Task, loss: ClassLoss = PLAIN, seed: int = 0) -> LinearHead:
@@ -205,25 +177,16 @@ def needs_encoder(body: Body) -> str:
     return "" if body.model.kind == "encoder" else "needs an encoder"
 
 
+def one_label(task: Task) -> str:
+    """Why a rung that compares whole texts cannot tag words."""
+    return "it compares whole texts, and here words are tagged" if task.kind == "tag" else ""
+
+
 def why_not(task: Task) -> str:
     """A head needs two labels at least."""
+    if task.kind == "tag":
+        return ""
     return "" if len({row.target for row in task.train}) > 1 else "the training split has a single label"
-
-
-def _tuned(body: Body, task: Task, classifier: EncoderClassifier, adapter: bool) -> System:
-    module = classifier.body
-    weight = classifier.head.weight.detach().cpu().numpy().astype(np.float32)
-    bias = classifier.head.bias.detach().cpu().numpy().astype(np.float32)
-
-    def write(folder: Path) -> None:
-        if adapter:
-            adapters.save_adapter(module, folder / "adapter", body.model.name)
-        else:
-            module.to(body.model.module.dtype).save_pretrained(str(folder / "weights"))
-            body.model.tokenizer.save_pretrained(str(folder / "weights"))
-
-    inner = module.get_base_model() if adapter else module
-    return Tuned(Headed(Embedder(body.model, inner), task.labels, weight, bias), write)
 
 
 def _embedding(facts: Facts, *, compared: int) -> Work:

@@ -11,6 +11,7 @@ from rung.ladder.rung import Desk
 from rung.ladder.work import Facts, Work
 from rung.system.body import Body
 from rung.system.floor import Constant, Echo, Lead, Position
+from rung.system.tagging import Lexicon, gold_tags, words_by_space
 from rung.task import Task
 from rung.types import System
 
@@ -18,7 +19,8 @@ from rung.types import System
 @dataclass(frozen=True)
 class Floor:
     """The best trivial answer: the majority class, the most frequent place of the right choice; for free answers the
-    most frequent target, the input's first sentences, or the input itself, whichever scores best on validation."""
+    most frequent target, the input's first sentences, or the input itself; for tags nothing marked, or each word's most
+    frequent tag; whichever scores best on validation."""
 
     name: ClassVar[str] = "floor"
 
@@ -51,6 +53,8 @@ def _candidates(task: Task) -> list[tuple[str, System]]:
         places = Counter(row.choices.index(row.target) for row in task.train if row.target in row.choices)
         place = min(places, key=lambda p: (-places[p], p), default=0)
         return [(f"choice {place + 1}", Position(place))]
+    if task.kind == "tag":
+        return [("nothing marked", Lexicon({})), ("most frequent tag of each word", lexicon(task))]
     targets = Counter(row.target for row in task.train if row.target is not None)
     common = min(targets, key=lambda target: (-targets[target], target))
     if task.kind == "classify":
@@ -59,3 +63,14 @@ def _candidates(task: Task) -> list[tuple[str, System]]:
     if task.schema is None:
         options += [("first sentence", Lead(1)), ("first two sentences", Lead(2)), ("copy of the input", Echo())]
     return options
+
+
+def lexicon(task: Task) -> Lexicon:
+    """The most frequent tag of each training word; the first in the alphabet of equals."""
+    counts: dict[str, Counter[str]] = {}
+    for row in task.train:
+        words = words_by_space(row.text)
+        for start, end, tag in zip(words.starts, words.ends, gold_tags(words, str(row.target))[0]):
+            counts.setdefault(row.text[start:end].lower(), Counter())[tag] += 1
+    usual = {word: min(own, key=lambda tag: (-own[tag], tag)) for word, own in counts.items()}
+    return Lexicon({word: usual[word] for word in sorted(usual) if usual[word] != "O"})

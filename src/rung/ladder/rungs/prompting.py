@@ -40,8 +40,8 @@ class ZeroShot:
         return self.name
 
     def why_not(self, body: Body, task: Task) -> str:
-        """Every base can be asked."""
-        return ""
+        """Every base can be asked; an encoder compares whole texts."""
+        return encoding.one_label(task) if body.model.kind == "encoder" else ""
 
     def work(self, facts: Facts) -> Work:
         """One pass over validation for every wording."""

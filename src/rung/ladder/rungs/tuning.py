@@ -18,6 +18,7 @@ from rung.generate.engine import Engine
 from rung.ladder.fit import overflow
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
+from rung.ladder.rungs.heads import Training
 from rung.ladder.rungs.learning import ClassFields
 from rung.ladder.rungs.notes import note_training
 from rung.ladder.rungs.prompting import best_wording
@@ -144,16 +145,9 @@ class Lora(ClassFields):
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
         if body.model.kind == "encoder":
-            return encoding.train(
-                body,
-                task,
-                desk,
-                self.settings(body.model.parameters),
-                epochs_for(len(task.train), self.epochs),
-                self.batch_size,
-                self._adapter(desk),
-                self.class_loss(),
-            )
+            settings, epochs = self.settings(body.model.parameters), epochs_for(len(task.train), self.epochs)
+            asked = Training(settings, epochs, self.batch_size, self._adapter(desk), self.class_loss())
+            return encoding.train(body, task, desk, asked)
         add = self._adapter(desk)
         epochs = epochs_for(len(task.train), self.epochs)
         plan = TrainSettings(epochs=epochs, batch_size=self.batch_size, schedule="cosine", seed=desk.seed)
@@ -211,16 +205,8 @@ class Full(ClassFields):
         """Search, then keep the best setting at its best checkpoint."""
         tried = self.settings(body.model.parameters)
         if body.model.kind == "encoder":
-            return encoding.train(
-                body,
-                task,
-                desk,
-                tried,
-                epochs_for(len(task.train), self.epochs),
-                self.batch_size,
-                None,
-                self.class_loss(),
-            )
+            epochs = epochs_for(len(task.train), self.epochs)
+            return encoding.train(body, task, desk, Training(tried, epochs, self.batch_size, None, self.class_loss()))
         plan = TrainSettings(
             epochs=epochs_for(len(task.train), self.epochs),
             batch_size=self.batch_size,
