@@ -26,6 +26,7 @@ from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
 from rung.cli.quantize import quantize
 from rung.cli.report import report
+from rung.cli.size import size
 from rung.cli.submit import submit
 from rung.errors import RungError, nearest
 from rung.model.threads import prepare_environment
@@ -55,6 +56,7 @@ app.command()(pretrain)
 app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.command()(quantize)
 app.command()(merge)
+app.command()(size)
 app.add_typer(convert, name="import")
 
 

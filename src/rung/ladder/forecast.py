@@ -1,12 +1,13 @@
 """What the plan says before anything is spent: peak memory and seconds of each rung.
 
-Memory is arithmetic on the configuration; seconds are the counted operations over a rate measured here, now, in a
+Memory is counted on the configuration alone; seconds are the counted operations over a rate measured here, now, in a
 second. Forecasts never decide which rung is recommended; they only skip what the budget has no room for, and stand
 beside the measurements in the report.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,25 +22,31 @@ from rung.ladder.record import Forecast
 from rung.ladder.rung import Rung
 from rung.ladder.work import Work
 from rung.model import memory
-from rung.model.precision import held_bytes
+from rung.model.methods import METHODS, Method
+from rung.model.outline import Outline
 from rung.system.body import Body
 from rung.task import Task
 from rung.train.answers import MICRO_TOKENS
-from rung.train.settings import TrainSettings
+from rung.train.settings import TrainExample, TrainSettings
 from rung.train.surroundings import low_precision
 
 if TYPE_CHECKING:
     import torch
 
+    from rung.model.memory.count import StepCount
+
 PROBE_ROWS, PROBE_TOKENS = 8, 64
-SHARES = {"virtual": 0.001, "adapter": 0.05, "weights": 1.0}
-"""Of the weights, how many a rung trains, about."""
+TRAINED = {"virtual": "prompt-tuning", "adapter": "lora", "part": "last-layers", "weights": "full"}
+"""What rungs train that needs gradients through the base, and a method of each kind."""
 STEP_S = 0.012
 """What a step of `transformers.Trainer` takes beside its passes: measured on two cores with small models."""
 
 KERNELS = 300_000_000
 """Bytes that training on a CPU takes beside its tensors: kernels compiled for each shape, their scratch. Three trainings
 of a base of 3 million parameters held 290 to 370 MB more than the arithmetic says."""
+
+_COUNTED: dict[tuple[Any, ...], StepCount] = {}
+"""Steps counted before in this process; a climb plans once, but tests and notebooks plan often."""
 
 
 @dataclass(frozen=True)
@@ -128,16 +135,10 @@ def _peak(rung: Rung, body: Body, found: Lengths, written: int) -> int:
     trains = getattr(rung, "trains", "nothing")
     length = found.longest + int(found.target)
     stored = int(model.module.dtype.itemsize)
-    if trains in ("virtual", "adapter", "weights"):
-        width = 2.0 if stored == 2 and trains != "weights" else 4.0
-        if model.precision == "nf4":
-            width = held_bytes(model.module) / model.parameters
-        trainable = max(1, int(model.parameters * SHARES[trains]))
-        tokens = max(MICRO_TOKENS.get(device, MICRO_TOKENS["cpu"]), length)
-        added = memory.train_memory(
-            shape, model.parameters, trainable, tokens, length=length, weight_bytes=width, device=device
-        ).total
-        added += KERNELS if device == "cpu" else 0
+    if trains in TRAINED:
+        step = _step(_method(rung), body, length, max(1, int(found.target)))
+        beside = KERNELS if device == "cpu" else None
+        added = memory.train_memory(step, keep_best=True, device=device, beside=beside).total
     else:
         room = running_tokens(_per_token(body)) if written else BATCH_TOKENS
         length = found.longest + max(int(found.target), written)
@@ -152,6 +153,32 @@ def _peak(rung: Rung, body: Body, found: Lengths, written: int) -> int:
         )
         added = use.total - round(use.weights)  # the base's own are there already
     return _in_use(model.device) + added
+
+
+def _method(rung: Rung) -> Method:
+    """The rung's method at the largest of the settings that it tries."""
+    made = getattr(rung, "method", None)
+    if made is None:
+        return METHODS[TRAINED[getattr(rung, "trains", "weights")]]()
+    several = {name: getattr(rung, name) for name in getattr(rung, "several", ())}
+    return made({name: max(value) if isinstance(value, tuple) else value for name, value in several.items()})
+
+
+def _step(method: Method, body: Body, length: int, targets: int) -> StepCount:
+    """One step of training by `method` on rows of `length` tokens, counted on the base's outline."""
+    from rung.train.size.step import answer_step
+
+    model, device = body.model, body.model.device.partition(":")[0]
+    tokens = max(MICRO_TOKENS.get(device, MICRO_TOKENS["cpu"]), length)
+    told = json.dumps(dict(model.config), sort_keys=True, default=str)
+    key = (told, model.precision, repr(method), length, targets, tokens)
+    if key not in _COUNTED:
+        outline = Outline.of(model.config, name=model.name, dtype=model.precision)
+        example = TrainExample((0,) * max(1, length - targets), (0,) * targets)
+        low = low_precision(TrainSettings(), model.module.device)
+        rows = [example] * max(1, tokens // len(example))
+        _COUNTED[key] = answer_step(outline, method, rows, tokens, low_precision=low)
+    return _COUNTED[key]
 
 
 def _in_use(device: str) -> int:

@@ -1,0 +1,31 @@
+"""Gradient checkpointing: what a layer computes is computed again on the way back instead of being kept.
+
+A choice of the one loop and of the memory arithmetic; gradients are the same (Chen et al. 2016).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rung.errors import RungError
+
+
+def checkpointed(module: Any) -> Any:
+    """`module`, its layers recomputed in the backward pass from now on, in place.
+
+    Raises RungError where the architecture has no layers that can be, or trained keys and values stand before them,
+    which recomputed layers would not see.
+    """
+    told = getattr(module, "active_peft_config", None)
+    if told is not None and str(getattr(told, "peft_type", "")).endswith("PREFIX_TUNING"):
+        raise RungError(
+            "prefix tuning has no gradient checkpointing",
+            where="checkpointing",
+            mend="leave it off, or take prompt-tuning",
+        )
+    base = module.get_base_model() if hasattr(module, "get_base_model") else module
+    if not getattr(base, "supports_gradient_checkpointing", False):
+        kind = getattr(getattr(base, "config", None), "model_type", type(base).__name__)
+        raise RungError(f"a {kind} has no gradient checkpointing", where="checkpointing", mend="leave it off")
+    base.gradient_checkpointing_enable({"use_reentrant": False})
+    return module
