@@ -173,7 +173,9 @@ def test_settings_that_cannot_be_are_told() -> None:
 def test_the_answer_as_lines_json_and_page(base: Callable[[str], Path], tmp_path: Path) -> None:
     ask = Ask(str(base("llama")), Setting(length=64, devices=2), "1GB", tokens=1e6, rate=1e12, compute=1e18)
     text = "\n".join(sized(ask, page=tmp_path / "page.html"))
-    assert "34,528 parameters" in text and "ZeRO 3" in text and "least work a token" in text and "24 GB a billion" in text
+    assert (
+        "34,528 parameters" in text and "ZeRO 3" in text and "least work a token" in text and "24 GB a billion" in text
+    )
     page = (tmp_path / "page.html").read_text()
     assert "<svg" in page and "ZeRO 3" in page and "<script" not in page
     told = json.loads(sized(ask, as_json=True)[0])

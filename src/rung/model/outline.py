@@ -121,7 +121,9 @@ def outline_of_recipe(path: Path, name: str) -> Outline:
     model = recipe.get("model") if isinstance(recipe, Mapping) else None
     if not isinstance(model, Mapping):
         raise RungError("has no model", where=name, mend="name a recipe of `rung pretrain`, or a config.json")
-    tokenizer, train = (recipe.get(key) if isinstance(recipe.get(key), Mapping) else {} for key in ("tokenizer", "train"))
+    tokenizer, train = (
+        recipe.get(key) if isinstance(recipe.get(key), Mapping) else {} for key in ("tokenizer", "train")
+    )
     words = _Vocabulary(int(tokenizer.get("vocabulary", 8192)))
     kinds: dict[str, ModelKind] = {"masked": "encoder", "span-corruption": "encoder-decoder"}
     kind = kinds.get(str(train.get("objective")), "decoder")

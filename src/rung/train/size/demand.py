@@ -158,4 +158,3 @@ def _loss(module: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return out[0].float().sum()
     logits = logits[:, -ids.shape[1] :]
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids.flatten(), reduction="sum")
-
