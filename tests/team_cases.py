@@ -85,6 +85,7 @@ def found(result: FitResult, module: Any, layout: Any) -> dict[str, Any]:
         "validation": [point.validation_loss for point in result.curve],
         "weights": weights,
         "bytes": traffic.total if traffic else 0,
+        "theory": layout.theory.sent if getattr(layout, "theory", None) else 0,
         "kinds": dict(traffic.sent) if traffic else {},
         "parameters": sum(weight.numel() for weight in module.parameters()),
         "trainable": result.trainable,
@@ -121,10 +122,24 @@ def resumed(parallel: ParallelSettings, begun_in: str) -> Callable[[Team, Path],
     return case
 
 
-CASES: dict[str, Callable[[Team, Path], dict[str, Any]]] = {
-    "ddp": trained(ParallelSettings()),
-    "ddp-begun": begun(ParallelSettings()),
+TWO = {
+    "ddp": ParallelSettings(),
+    "zero1": ParallelSettings(data="zero1"),
+    "zero2": ParallelSettings(data="zero2"),
+    "zero3": ParallelSettings(data="zero3"),
+    "tensor": ParallelSettings(tensor=2),
 }
+FOUR = {
+    "hybrid": ParallelSettings(data="hybrid", shard=2),
+    "zero3-tensor": ParallelSettings(data="zero3", tensor=2),
+    "ddp-tensor": ParallelSettings(tensor=2),
+}
+CASES: dict[str, Callable[[Team, Path], dict[str, Any]]] = {
+    **{name: trained(settings) for name, settings in (TWO | FOUR).items()},
+    **{f"{name}-begun": begun(settings) for name, settings in (TWO | FOUR).items()},
+    **{f"{name}-after-{other}": resumed(settings, f"{other}-begun") for name, settings in (TWO | FOUR).items()
+       for other in TWO | FOUR},
+}  # fmt: skip
 
 
 def main(words: Sequence[str]) -> None:

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
+from bases import make
 from rung.errors import RungError
 from rung.train.parallel.settings import ParallelSettings
 from rung.train.parallel.share import shares
-from team_cases import STEPS, found, llama, run
+from rung.train.parallel.tensor import split_matrices
+from team_cases import FOUR, TWO, found, llama, run
 
 TESTS = Path(__file__).parents[1]
 CLOSE = 1e-5
@@ -108,12 +111,51 @@ def test_a_part_without_targets_counts_nothing() -> None:
 # Trainings
 
 
+def same_training(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    weights = one["weights"] == pytest.approx(other["weights"], rel=1e-4)
+    return near(one["losses"], other["losses"]) and near(one["validation"], other["validation"]) and weights
+
+
+@pytest.mark.slow
 def test_two_processes_equal_one(alone: dict[str, Any], tmp_path: Path) -> None:
-    cases = done(tmp_path, 2, ["ddp", "ddp-begun"])
-    ddp = cases["ddp"]
-    assert near(ddp["losses"], alone["losses"]) and near(ddp["validation"], alone["validation"])
-    assert ddp["weights"] == pytest.approx(alone["weights"], rel=1e-4)
-    assert ddp["bytes"] == 4 * ddp["parameters"]  # 2 Φ (n − 1) / n bytes of four for Φ weights in two processes
+    moves = ["zero3-after-ddp", "tensor-after-zero3", "ddp-after-tensor", "zero1-after-zero3"]
+    cases = done(tmp_path, 2, [*TWO, "ddp-begun", "zero3-begun", "tensor-begun", *moves])
+    for name in [*TWO, *moves]:
+        assert same_training(cases[name], alone), name
+        assert cases[name]["plain"] and cases[name]["trainable"] == alone["trainable"], name
+    sent = {name: cases[name]["bytes"] for name in TWO}
+    whole = 4 * alone["parameters"]
+    assert sent["ddp"] == sent["zero1"] == cases["ddp"]["theory"] == whole  # 2 Φ (n − 1) / n, n = 2
+    assert sent["zero2"] == cases["zero2"]["theory"]
+    # What no layer holds (embeddings, the last norm, the head) is put together once a pass, not twice.
+    assert 0.8 * cases["zero3"]["theory"] < sent["zero3"] <= cases["zero3"]["theory"] == 1.5 * whole
     module = llama(seed=9)
-    result, _ = run(module, tmp_path / "ddp-begun" / "run")  # begun in two processes, gone on with in one
-    assert near([point.train_loss for point in result.curve], alone["losses"]) and len(result.curve) == STEPS
+    result, layout = run(module, tmp_path / "zero3-begun" / "run")  # gone on with in one process
+    assert same_training(found(result, module, layout), alone)
+
+
+@pytest.mark.slow
+def test_four_processes_equal_one(alone: dict[str, Any], tmp_path: Path) -> None:
+    moves = ["hybrid-after-zero3-tensor", "zero3-tensor-after-hybrid"]
+    cases = done(tmp_path, 4, [*FOUR, "hybrid-begun", "zero3-tensor-begun", *moves])
+    for name in [*FOUR, *moves]:
+        assert same_training(cases[name], alone), name
+        assert cases[name]["plain"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "message"),
+    [
+        ("gpt2", 2, "gpt2 has no plan of how to split it"),
+        ("qwen3", 4, "num_key_value_heads 2 over 4 processes; choose a divisor"),
+    ],
+)
+def test_matrices_that_cannot_be_split(tmp_path: Path, kind: str, parts: int, message: str) -> None:
+    module = transformers.AutoModelForCausalLM.from_pretrained(make(kind, tmp_path))
+
+    class Parts:
+        def size(self) -> int:
+            return parts
+
+    with pytest.raises(RungError, match=message):
+        split_matrices(module, Parts())

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from rung.train.optimisers.build import matrices_of
+from rung.train.optimisers.build import apart, matrices_of
 from rung.train.optimisers.table import OPTIMISERS, optimiser, options_of
+from rung.train.parallel.layout import Layout, local
 
 BETAS = (0.9, 0.95)  # of AdamW over a pretraining (Brown et al. 2020)
 
@@ -34,7 +35,7 @@ class OptimiserSettings:
 class Masters(torch.optim.Optimizer):
     """Any optimiser of the table over float32 copies of a module's trainable weights."""
 
-    def __init__(self, module: Any, settings: OptimiserSettings) -> None:
+    def __init__(self, module: Any, settings: OptimiserSettings, layout: Layout | None = None) -> None:
         named = [(name, weight) for name, weight in module.named_parameters() if weight.requires_grad]
         between = matrices_of(module)
         matrices = [w for _, w in named if id(w) in between]
@@ -43,8 +44,8 @@ class Masters(torch.optim.Optimizer):
             {"params": matrices, "lr": settings.learning_rate, "weight_decay": settings.weight_decay, "matrices": True},
             {"params": rest, "lr": settings.embedding_rate, "weight_decay": 0.0, "matrices": False},
         ]
-        super().__init__([group for group in groups if group["params"]], {})
-        self._clip = settings.clip
+        super().__init__(apart(groups), {})
+        self._clip, self._layout = settings.clip, layout or Layout()
         self._copies = {id(w): w.detach().float().clone() for _, w in named}
         row = OPTIMISERS[settings.name]
         options = options_of(settings.name, betas=BETAS if "betas" in row.options else None)
@@ -62,11 +63,11 @@ class Masters(torch.optim.Optimizer):
         copies = [self._copies[id(w)] for w in self.weights]
         for weight, copy in zip(self.weights, copies, strict=True):
             copy.grad = None if weight.grad is None else weight.grad.float()
-        torch.nn.utils.clip_grad_norm_(copies, self._clip)
+        self._layout.clip(copies, self._clip)
         for inner, group in zip(self._inner.param_groups, self.param_groups, strict=True):
             inner["lr"] = group["lr"]
         self._inner.step()
-        torch._foreach_copy_(self.weights, copies)
+        torch._foreach_copy_([local(weight) for weight in self.weights], [local(copy) for copy in copies])
 
     def state_dict(self) -> dict[str, Any]:
         """As every optimiser's: of each weight its float32 `copy` and what the optimiser inside remembers of it."""

@@ -68,6 +68,8 @@ def pretrain(
     )
     with layout.placed(origin.module):
         result = _train(origin, corpus, watch, work, guard, layout, stop_after)
+    if layout.told():
+        report(layout.told())
     if result.step < recipe.train.steps:
         report(f"paused at step {result.step} of {recipe.train.steps}; run again to go on")
         return work
@@ -162,7 +164,7 @@ def _train(
     stop_after: int | None,
 ) -> FitResult:
     module, settings, recipe = origin.module, origin.recipe.train, origin.recipe
-    optimiser = Masters(module, settings.optimiser)  # its copies are taken in full precision
+    optimiser = Masters(module, settings.optimiser, layout)  # its copies are taken in full precision
     if settings.dtype == "bfloat16":
         module.to(torch.bfloat16)
     if guard is not None:

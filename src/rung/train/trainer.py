@@ -282,7 +282,7 @@ class Trainer(transformers.Trainer):
     def _clip_grad_norm(self, model: Any) -> Any:
         if self.layout.team.world == 1:
             return super()._clip_grad_norm(model)
-        return self.layout.clip(model, self.args.max_grad_norm)
+        return self.layout.clip(model.parameters(), self.args.max_grad_norm)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         if self.objective is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,18 @@ def grouped(module: Any, rate: float, decay: float, decays: Collection[str]) -> 
             ]
             own = {"params": weights, "lr": rate, "weight_decay": decay if decaying else 0.0, "matrices": matrix}
             groups += [own] if weights else []
-    return groups
+    return apart(groups)
+
+
+def apart(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The groups, each parted by the meshes of devices that its weights lie over: one call moves one mesh."""
+    found = []
+    for group in groups:
+        meshes: dict[Any, list[Any]] = {}
+        for weight in group["params"]:
+            meshes.setdefault(getattr(weight, "device_mesh", None), []).append(weight)
+        found += [{**group, "params": weights} for weights in meshes.values()]
+    return found
 
 
 def matrices_of(module: Any) -> set[int]:

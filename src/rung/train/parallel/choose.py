@@ -5,6 +5,7 @@ from __future__ import annotations
 from rung.train.parallel.layout import Layout
 from rung.train.parallel.replicated import Replicated
 from rung.train.parallel.settings import ParallelSettings
+from rung.train.parallel.sharded import Sharded
 from rung.train.parallel.team import Team
 
 
@@ -13,4 +14,6 @@ def layout_of(settings: ParallelSettings, team: Team) -> Layout:
     settings.data_ranks(team.world)
     if team.world == 1:
         return Layout(team)
-    return Replicated(team, settings)
+    if settings.data == "ddp" and settings.tensor == 1:
+        return Replicated(team, settings)
+    return Sharded(team, settings)

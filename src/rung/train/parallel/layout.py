@@ -7,10 +7,11 @@ same files whatever the layout was. The others are in `replicated`, `sharded` an
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from rung.train.hooks import Hooks
 from rung.train.keep import Weights, load_weights, trainable_weights
@@ -53,13 +54,17 @@ class Layout:
     def check_hooks(self, hooks: Hooks) -> None:
         """Raises RungError where this layout cannot have them."""
 
+    def told(self) -> str:
+        """One line of how the training lay over its processes; empty for one."""
+        return ""
+
     def judge(self, look: Callable[[], T]) -> T:
         """What `look` finds, which may call the module as if it were whole; every process takes part."""
         return look()
 
-    def clip(self, module: Any, most: float) -> torch.Tensor:
-        """Scale all gradients down to a common Euclidean norm of at most `most`. Returns the norm before."""
-        return torch.nn.utils.clip_grad_norm_(module.parameters(), most)
+    def clip(self, weights: Iterable[torch.Tensor], most: float) -> torch.Tensor:
+        """Scale the gradients of all weights down to a Euclidean norm of at most `most`. Returns the norm before."""
+        return torch.nn.utils.clip_grad_norm_(weights, most)
 
     def weights(self, module: Any) -> Weights:
         """The trainable weights, whole, in the first process; nothing in the others. All must call it."""
@@ -81,6 +86,11 @@ class Layout:
         """Whole tensors of the first process, each laid out as the one of the same name in `likes`, if it has the
         same shape; tensors without a like of the name stay away. All must call it."""
         return {name: tensor for name, tensor in whole.items() if name in likes}
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """What of a tensor lies in this process."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def device_of(module: Any) -> torch.device:

@@ -6,6 +6,7 @@ Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,8 +61,10 @@ class Replicated(Spread):
         moving = frozenset(name for name, weight in module.named_parameters() if weight.requires_grad)
         if self._wrapped is None or moving != self._moving:
             some_rest = any("expert" in name for name in moving)  # a router may send no token to some of them
-            self._wrapped = DistributedDataParallel(
-                Called(module), find_unused_parameters=some_rest, init_sync=False, broadcast_buffers=False
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # the newer name of broadcast_buffers means more
+                self._wrapped = DistributedDataParallel(
+                    Called(module), find_unused_parameters=some_rest, init_sync=False, broadcast_buffers=False
+                )
             self._moving = moving
         return self._wrapped

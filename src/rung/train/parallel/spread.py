@@ -14,11 +14,11 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from rung.train.keep import Weights
-from rung.train.parallel.layout import Backward, Batch, Layout, LossOf, T
+from rung.train.parallel.layout import Backward, Batch, Layout, LossOf, T, local
 from rung.train.parallel.settings import ParallelSettings
 from rung.train.parallel.share import shares
 from rung.train.parallel.team import Team
-from rung.train.parallel.traffic import Traffic
+from rung.train.parallel.traffic import Theory, Traffic, theory
 
 MEASURED = 3  # the step whose bytes are counted: those before it set up buckets and buffers
 
@@ -35,6 +35,7 @@ class Spread(Layout):
         self.data_ranks = settings.data_ranks(team.world)
         self.data_rank = team.rank // (team.world // self.data_ranks)
         self.traffic: Traffic | None = None
+        self.theory: Theory | None = None
         self._steps = 0
 
     def step(
@@ -47,6 +48,7 @@ class Spread(Layout):
         if self._steps != MEASURED:
             total = self.compute(module, micros, loss_of, backward)
         else:
+            self.theory = self._expected(module, len(self.pieces(micros)))
             with Traffic() as self.traffic:
                 total = self.compute(module, micros, loss_of, backward)
         dist.all_reduce(total)
@@ -56,13 +58,28 @@ class Spread(Layout):
         """Forward and backward of this process's pieces. Returns the part of the loss that it answers for."""
         raise NotImplementedError
 
+    def _expected(self, module: Any, pieces: int) -> Theory | None:
+        """What theory says of the weights that this process works on; it is of data parallelism alone."""
+        sizes = [(w.nbytes, w.requires_grad) for w in module.parameters()]
+        whole, moving = sum(size for size, _ in sizes), sum(size for size, moves in sizes if moves)
+        return theory(self.settings, whole, moving, self.data_ranks, pieces)
+
+    def told(self) -> str:
+        """One line of how the training lay over its processes and what each of them sent."""
+        line = f"{self.name} over {self.team.world} processes"
+        if self.traffic is None or self.theory is None:
+            return line
+        return (
+            f"{line}: each sent {self.traffic.total:,} bytes a step; {self.theory.formula} is {self.theory.sent:,.0f}"
+        )
+
     def pieces(self, micros: Sequence[Batch]) -> list[tuple[Batch, float]]:
         """This process's pieces of the step, and the factor of the loss of each."""
         return shares(micros, self.data_rank, self.data_ranks)
 
-    def clip(self, module: Any, most: float) -> torch.Tensor:
+    def clip(self, weights: Iterable[torch.Tensor], most: float) -> torch.Tensor:
         """As `Layout.clip`, over gradients that lie in shards."""
-        gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         norm = self.norm(gradients)
         if most > 0:
             factor = torch.clamp(most / (norm + 1e-6), max=1.0)
@@ -118,11 +135,6 @@ class Spread(Layout):
     def judge(self, look: Callable[[], T]) -> T:
         """As `Layout.judge`."""
         return look()
-
-
-def local(tensor: torch.Tensor) -> torch.Tensor:
-    """What of a tensor lies in this process."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def whole_of(tensor: torch.Tensor) -> torch.Tensor:

@@ -73,13 +73,31 @@ def load_states(folder: Path, module: Any, optimiser: Any, scheduler: Any, layou
             _put(state.setdefault(name, {}), key, value)
     order = list(own)
     blank = optimiser.state_dict()["param_groups"]
-    if len(blank) != len(rest["groups"]):
-        raise _other(folder)
-    groups = [_group(group, kept) for group, kept in zip(blank, rest["groups"], strict=True)]
+    sources = [_source(group, order, rest["groups"], folder) for group in blank]
+    groups = [_group(group, rest["groups"][source]) for group, source in zip(blank, sources, strict=True)]
     optimiser.load_state_dict(
         {"state": {i: state[n] for i, n in enumerate(order) if n in state}, "param_groups": groups}
     )
-    scheduler.load_state_dict(rest["scheduler"])
+    scheduler.load_state_dict(_by_group(rest["scheduler"], len(rest["groups"]), sources))
+
+
+def _source(group: dict[str, Any], order: list[str], kept: list[dict[str, Any]], folder: Path) -> int:
+    """Which kept group has the first weight of this one: a layout may part one group into several."""
+    first = order[group["params"][0]] if group["params"] else None
+    for place, other in enumerate(kept):
+        if first in other["names"] or (first is None and not other["names"]):
+            return place
+    if first is None and kept:
+        return 0
+    raise _other(folder)
+
+
+def _by_group(scheduler: dict[str, Any], count: int, sources: list[int]) -> dict[str, Any]:
+    """A schedule's memory, what it keeps of each group in the order of the groups as they are now."""
+    return {
+        key: [value[source] for source in sources] if isinstance(value, list) and len(value) == count else value
+        for key, value in scheduler.items()
+    }
 
 
 def _flat(state: Mapping[str, Any], way: str = "") -> Iterator[tuple[str, Any]]:

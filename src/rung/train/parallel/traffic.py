@@ -7,13 +7,18 @@ gather or to scatter S (Patarasuk and Yuan 2009); a message sends itself. Which 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import _resolve_process_group
+from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-SUM, PART, MESSAGE = "sum", "part", "message"
+from rung.train.parallel.settings import ParallelSettings
+
+SUM, PART, GATHERED, MESSAGE = "sum", "part", "gathered", "message"
 # What a call of torch's c10d or functional collectives is to a ring, and which of its arguments has its S bytes.
 KINDS = {
     "c10d::allreduce_": (SUM, 0),
@@ -23,6 +28,10 @@ KINDS = {
     "c10d::_reduce_scatter_base_": (PART, 1),
     "c10d::reduce_scatter_": (PART, 1),
     "c10d::send": (MESSAGE, 0),
+    "_c10d_functional::all_reduce": (SUM, 0),
+    "_c10d_functional::all_reduce_": (SUM, 0),
+    "_c10d_functional::all_gather_into_tensor": (GATHERED, 0),
+    "_c10d_functional::reduce_scatter_tensor": (PART, 0),
 }
 
 
@@ -34,6 +43,8 @@ class Traffic(TorchDispatchMode):
         self.sent: dict[str, float] = defaultdict(float)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(kind, DTensor) for kind in types):
+            return NotImplemented  # sharded tensors first take their operation apart, into what is counted here
         name = func.name().partition(".")[0]
         if name in KINDS:
             kind, place = KINDS[name]
@@ -46,9 +57,40 @@ class Traffic(TorchDispatchMode):
         return round(sum(self.sent.values()))
 
 
+@dataclass(frozen=True)
+class Theory:
+    """Bytes that data parallelism sends a process and step, and their formula in Φ, the bytes of the weights.
+
+    Rajbhandari et al. 2020, section 7, for a step in one piece; Rung's own count where a step has several.
+    """
+
+    formula: str
+    sent: float
+
+
+def theory(settings: ParallelSettings, weights: int, gradients: int, ranks: int, pieces: int = 1) -> Theory:
+    """What `ranks` data-parallel processes send for `weights` bytes, of which `gradients` bytes move, in `pieces`."""
+    share, times = (ranks - 1) / ranks, "" if pieces == 1 else f"{pieces} × "
+    if settings.data == "ddp":
+        return Theory("2 Φ (n − 1) / n", 2 * gradients * share)
+    if settings.data == "zero1":
+        return Theory("2 Φ (n − 1) / n", (gradients + weights) * share)
+    if settings.data == "zero2":
+        formula = "2 Φ (n − 1) / n" if pieces == 1 else f"{pieces + 1} Φ (n − 1) / n"
+        return Theory(formula, (pieces * gradients + weights) * share)
+    if settings.data == "zero3":
+        return Theory(f"{times}3 Φ (n − 1) / n", pieces * (gradients + 2 * weights) * share)
+    inside, copies = settings.shard, ranks // settings.shard
+    within = (gradients + 2 * weights) * (inside - 1) / inside
+    between = 2 * gradients / inside * (copies - 1) / copies
+    return Theory(f"{times}(3 Φ (s − 1) / s + 2 Φ (r − 1) / (r s))", pieces * (within + between))
+
+
 def _sent(kind: str, size: int, members: int) -> float:
     if kind == MESSAGE:
         return size
+    if kind == GATHERED:  # the argument is a part of what is put together
+        return size * (members - 1)
     share = (members - 1) / members
     return 2 * size * share if kind == SUM else size * share
 
@@ -61,4 +103,7 @@ def _bytes(value: Any) -> int:
 
 def _members(args: Any) -> int:
     groups = [part for part in args if isinstance(part, torch.ScriptObject)]
-    return dist.ProcessGroup.unbox(groups[0]).size() if groups else dist.get_world_size()
+    if groups:
+        return int(dist.ProcessGroup.unbox(groups[0]).size())
+    named = [part for part in args if isinstance(part, str)]  # functional collectives know groups by name
+    return int(_resolve_process_group(named[-1]).size()) if named else dist.get_world_size()
