@@ -21,7 +21,7 @@ from rung.model.load import Model
 from rung.model.words import word_ids, word_vectors
 from rung.system.body import Body
 from rung.system.bundle import Defaults, load, save
-from rung.system.tagging import Lexicon, Tagger, WordEmbedder, best_tags, gold_tags
+from rung.system.tagging import Lexicon, Tagger, best_tags, gold_tags
 from rung.task import Task
 from rung.task.tags import read_tagged
 from rung.train.classes import ClassLoss
@@ -260,6 +260,37 @@ def test_bad_sources_of_words_are_told_in_one_line(data: dict[str, object], said
         Task.from_mapping({"name": "t", "kind": "tag", "data": data}, tmp_path)
 
 
+def test_init_guesses_tagged_words_and_spans(tmp_path: Path) -> None:
+    from rung.task.guess import guess_task
+
+    rows = sentences()
+    write(
+        tmp_path,
+        "a.jsonl",
+        "\n".join(json.dumps({"id": n, "tokens": w, "ner_tags": t}) for n, (w, t) in enumerate(rows)),
+    )
+    write(tmp_path, "b.conll", "\n\n".join("\n".join(f"{w}\t{t}" for w, t in zip(*row, strict=True)) for row in rows))
+    spans = [
+        {
+            "body": f"note {n} {n * 7}: send it to east now",
+            "found": [[len(f"note {n} {n * 7}: send it to "), len(f"note {n} {n * 7}: send it to east"), "town"]],
+        }
+        for n in range(60)
+    ]
+    write(tmp_path, "c.jsonl", "\n".join(json.dumps(row) for row in spans))
+    for name, source, target in (
+        ("a.jsonl", "tokens", "ner_tags"),
+        ("b.conll", "tokens", "tags"),
+        ("c.jsonl", "body", "found"),
+    ):
+        guess = guess_task([str(tmp_path / name)], tmp_path)
+        (tmp_path / "guessed.yaml").write_text(guess.text)
+        task = Task.load(tmp_path / "guessed.yaml")
+        assert (task.kind, task.metric, task.labels) == ("tag", "entity_f1", ("town",)), guess.text
+        assert f"input: {source}" in guess.text and f"target: {target}" in guess.text
+        assert "(town)" in str(task.train[0].target)
+
+
 # -- words and tags of an encoder --------------------------------------------------------------------------------------
 
 
@@ -332,7 +363,7 @@ def test_a_tagger_and_a_lexicon_come_back_from_disk(base: Base, tmp_path: Path) 
     codes = np.array([known.index(tag) for own in tags for tag in own])
     head = fit_tag_head(np.concatenate(word_vectors(body.model, words)), codes, known)
     for number, system in enumerate(
-        (Tagger(WordEmbedder(body.model), known, head.weight, head.bias), Lexicon({"south": "B-town"}))
+        (Tagger(body.embedder, known, head.weight, head.bias), Lexicon({"south": "B-town"}))
     ):
         folder = tmp_path / f"bundle-{number}"
         folder.mkdir()
@@ -341,9 +372,7 @@ def test_a_tagger_and_a_lexicon_come_back_from_disk(base: Base, tmp_path: Path) 
         said = system.answer(asked)
         assert [one.text for one in load(folder, body=body).answer(asked)] == [one.text for one in said]
         assert (number == 0 or "[south](town)" in said[1].text) and unmark(said[0].text)[0] == asked[0].text
-    long = Tagger(WordEmbedder(body.model), known, head.weight, head.bias).answer(
-        [Prompt((Message("user", "film " * 400),))]
-    )
+    long = Tagger(body.embedder, known, head.weight, head.bias).answer([Prompt((Message("user", "film " * 400),))])
     assert long[0].error is not None and "do not fit" in long[0].error
 
 

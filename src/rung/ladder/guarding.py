@@ -21,7 +21,7 @@ from rung.ladder.rung import Phase
 from rung.ladder.samples import sample_of
 from rung.metrics import METRICS
 from rung.run import Run
-from rung.system.body import Body, Embedder
+from rung.system.body import Body
 from rung.system.encoded import Headed, Similar
 from rung.system.prompted import Prompted
 from rung.system.tagging import Tagger
@@ -160,19 +160,14 @@ def moves_weights(system: System) -> bool:
     """Whether an artefact has other weights than the base."""
     if isinstance(system, Prompted):
         return system.engine.virtual is not None or system.engine.module is not system.engine.model.module
-    if isinstance(system, Tagger):
-        return system.embedder.module is not None
-    return isinstance(system, Headed) and system.embedder.trained
+    return isinstance(system, Headed | Tagger) and system.embedder.trained
 
 
 def on_guard(system: System, guard: Task) -> System:
     """The weights of `system` answering another task by that task's own plainest prompt."""
     if isinstance(system, Prompted):
         return Prompted(system.engine, system.layout, guard.instructions[0] if guard.instructions else "")
-    if isinstance(system, Tagger):
-        embedder = Embedder(system.embedder.model, system.embedder.module)
-        return Similar(embedder, guard.labels, descriptions_of(guard))
-    assert isinstance(system, Headed)
+    assert isinstance(system, Headed | Tagger)
     return Similar(system.embedder, guard.labels, descriptions_of(guard))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,10 @@ from rung.generate.engine import Engine
 from rung.model.embed import embed
 from rung.model.layout import Layout
 from rung.model.load import Model
+from rung.model.words import WordIds, word_ids, word_vectors
+
+WORD_BYTES = 1 << 29
+"""Vectors of words kept for texts that are asked for again."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Embedder:
         self.model = model
         self._module = module
         self._known: dict[str, np.ndarray] = {}
+        self._words: dict[str, tuple[WordIds, np.ndarray]] = {}
+        self._word_bytes = 0
 
     @property
     def trained(self) -> bool:
@@ -62,3 +68,20 @@ class Embedder:
         if new:
             self._known.update(zip(new, embed(self.model, new, module=self._module)))
         return np.stack([self._known[text] for text in texts])
+
+    def words(
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> list[tuple[WordIds, np.ndarray]]:
+        """Each text's words and their vectors, float32 (words, hidden); up to `WORD_BYTES` are kept.
+
+        Raises RungError for a text beyond the window. `progress` gets (texts computed, texts to compute).
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self._words]
+        split = word_ids(self.model, new)
+        fresh = dict(zip(new, zip(split, word_vectors(self.model, split, module=self._module, progress=progress))))
+        found = [fresh.get(text) or self._words[text] for text in texts]
+        for text, own in fresh.items():
+            if self._word_bytes + own[1].nbytes <= WORD_BYTES:
+                self._words[text] = own
+                self._word_bytes += own[1].nbytes
+        return found

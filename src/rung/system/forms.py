@@ -23,7 +23,7 @@ from rung.system.floor import Constant, Echo, Lead, Position
 from rung.system.prompted import Prompted
 from rung.system.remote import Remote
 from rung.system.shots import FixedShots, NearestShots
-from rung.system.tagging import Lexicon, Tagger, WordEmbedder
+from rung.system.tagging import Lexicon, Tagger
 from rung.types import Message, System
 
 SHOTS = "shots.jsonl"
@@ -156,7 +156,8 @@ def _read_tagger(settings: Mapping[str, Any], folder: Path, body: Body) -> Tagge
     from safetensors.numpy import load_file
 
     head = load_file(folder / HEAD)
-    embedder = WordEmbedder(body.model, tuned_module(body.model, folder))
+    module = tuned_module(body.model, folder)
+    embedder = body.embedder if module is None else Embedder(body.model, module)
     return Tagger(embedder, tuple(settings["tags"]), head["weight"], head["bias"])
 
 

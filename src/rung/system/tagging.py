@@ -9,30 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from rung.metrics.bio import OUTSIDE, decode, encode
 from rung.metrics.marked import Span, mark, unmark
-from rung.model.load import Model
-from rung.model.words import WordIds, word_ids, word_vectors
+from rung.model.words import WordIds, word_ids
+from rung.system.body import Embedder
 from rung.types import Completion, Prompt
-
-
-@dataclass(frozen=True)
-class WordEmbedder:
-    """An encoder's vectors of words; `module` stands in for the base's own weights."""
-
-    model: Model
-    module: Any = None
 
 
 @dataclass(frozen=True)
 class Tagger:
     """A linear head over the vectors of words: `weight` (tags, hidden) and `bias` (tags,)."""
 
-    embedder: WordEmbedder = field(repr=False)
+    embedder: Embedder = field(repr=False)
     tags: tuple[str, ...]
     weight: np.ndarray = field(repr=False)
     bias: np.ndarray = field(repr=False)
@@ -44,13 +35,13 @@ class Tagger:
         texts = word_ids(model, [prompt.text for prompt in prompts])
         window = model.sentence_window
         fit = [row for row, text in enumerate(texts) if len(text.ids) <= window]
-        vectors = word_vectors(model, [texts[row] for row in fit], module=self.embedder.module)
+        vectors = self.embedder.words([prompts[row].text for row in fit])
         out = [
             Completion("", len(text.ids), error=f"{len(text.ids)} tokens do not fit the window of {window}")
             for text in texts
         ]
-        for row, own in zip(fit, vectors):
-            said = marked(prompts[row].text, texts[row], own @ self.weight.T + self.bias, self.tags)
+        for row, (words, own) in zip(fit, vectors):
+            said = marked(prompts[row].text, words, own @ self.weight.T + self.bias, self.tags)
             out[row] = Completion(said, len(texts[row].ids))
         share = (time.perf_counter() - started) / max(1, len(prompts))
         return [Completion(c.text, c.prompt_tokens, 0, share, error=c.error) for c in out]

@@ -19,6 +19,7 @@ from rung.errors import RungError
 from rung.task.columns import Column, by_name, look_at
 from rung.task.delimited import Reading
 from rung.task.document import Section, parse_yaml, show
+from rung.task.guess_tags import guess_tags
 from rung.task.shapes import SHAPES, detect
 from rung.task.sniff import sniff
 from rung.task.sources import SPLIT_NAMES, Row, read_source
@@ -165,6 +166,11 @@ def _source(sources: Sequence[str], splits: Mapping[str, str]) -> tuple[Any, str
 def _guess_columns(draft: _Draft) -> None:
     """Input and target, choices, and the kind that follows."""
     columns = draft.columns
+    if tagged := guess_tags(columns):
+        draft.input, draft.target, draft.why_kind = tagged
+        draft.kind = "tag"
+        draft.data += [("input", draft.input, ""), ("target", draft.target, "")]
+        return
     if _guess_choices(draft):
         return
     shape = detect(columns)
@@ -329,6 +335,11 @@ def _guess_extras(draft: _Draft) -> None:
 def _guess_rest(draft: _Draft) -> None:
     """Instruction, labels, schema, score: what stands at the top of the file."""
     target = draft.columns.get(draft.target or "")
+    if draft.kind == "tag":
+        draft.top.append(
+            ("score", "entity_f1", f"exactly the right words and type; of: {', '.join(KIND_METRICS['tag'])}")
+        )
+        return
     if not any(key == "format" and value in ("alpaca", "messages", "sharegpt") for key, value, _ in draft.data):
         why = "say what a good answer is, as you would tell a colleague"
         draft.top.append(("instruction", _instruction(draft), why))
@@ -439,7 +450,7 @@ def _write(draft: _Draft, name: str, more: Mapping[str, Any]) -> str:
     lines += [f"  {_line(*entry)}" for entry in draft.data]
     lines += [_line(*entry) for entry in draft.top]
     score = next(value for key, value, _ in draft.top if key == "score")
-    some = 0.8 if score in ("accuracy", "macro_f1", "exact_match", "field_f1") else 0.3
+    some = 0.8 if score in ("accuracy", "macro_f1", "exact_match", "field_f1", "entity_f1") else 0.3
     lines.append(f"# goal: {{{score}: {some}}}  # without a goal, the best rung, or what ties with it for less")
     lines += [_line(key, value, "the share of rows that may be set aside") for key, value in more.items()]
     return "\n".join(lines) + "\n"

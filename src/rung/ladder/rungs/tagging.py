@@ -12,10 +12,10 @@ from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
 from rung.ladder.rungs.heads import Training, base_module, best_of, head_of, writer
 from rung.metrics import score as score_answers
-from rung.model.words import WordIds, word_ids, word_vectors
-from rung.system.body import Body
+from rung.model.words import WordIds, word_ids
+from rung.system.body import Body, Embedder
 from rung.system.forms import Tuned
-from rung.system.tagging import Tagger, WordEmbedder, gold_tags, marked
+from rung.system.tagging import Tagger, gold_tags, marked
 from rung.task import Task
 from rung.train.classes import ClassLoss
 from rung.train.encode import LinearHead
@@ -27,7 +27,7 @@ from rung.types import Example, System
 def head(body: Body, task: Task, desk: Desk, loss: ClassLoss) -> System:
     """A linear head on the frozen vectors of words, computed once."""
     found = _first_head(body, task, desk, loss)
-    system = Tagger(WordEmbedder(body.model), found.labels, found.weight, found.bias)
+    system = Tagger(body.embedder, found.labels, found.weight, found.bias)
     desk.validation = evaluate(system, task)
     desk.note(chosen={"strength": found.strength})
     return system
@@ -60,33 +60,34 @@ def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
 
     tagger = best_of(desk, asked, len(examples), run)
     weight, bias = head_of(tagger)
-    embedder = WordEmbedder(body.model, base_module(tagger.body))
+    embedder = Embedder(body.model, base_module(tagger.body))
     return Tuned(Tagger(embedder, first.labels, weight, bias), writer(body, tagger.body))
 
 
 def _first_head(body: Body, task: Task, desk: Desk, loss: ClassLoss) -> LinearHead:
-    """The head of the frozen body; its strength by the task's score on validation."""
-    rows = _tagged(body, task.train)
-    held = word_ids(body.model, [row.text for row in task.validation])
-    tags = tags_of(rows)
+    """The head of the frozen body; its strength by the task's score on validation. Vectors are computed once in a climb."""
+
+    def vectors(rows: Sequence[Example]) -> list[tuple[WordIds, np.ndarray]]:
+        return body.embedder.words([row.text for row in rows], lambda done, total: desk.phase("vectors", done, total))
+
+    seen, judged = vectors(task.train), vectors(task.validation)
+    gold = [gold_tags(words, str(row.target))[0] for (words, _), row in zip(seen, task.train)]
+    tags = tags_of(gold)
     place = {tag: number for number, tag in enumerate(tags)}
-    codes = np.array([place[tag] for _, own in rows for tag in own])
-
-    def vectors(texts: Sequence[WordIds]) -> list[np.ndarray]:
-        return word_vectors(body.model, texts, progress=lambda done, total: desk.phase("vectors", done, total))
-
-    table = np.concatenate([own for own in vectors([words for words, _ in rows]) if len(own)])
-    judged = vectors(held)
+    codes = np.array([place[tag] for own in gold for tag in own])
+    table = np.concatenate([own for _, own in seen if len(own)])
+    held = [words for words, _ in judged]
 
     def score(found: LinearHead) -> float:
-        return _score(task, held, [own @ found.weight.T + found.bias if len(own) else own for own in judged], tags)
+        logits = [own @ found.weight.T + found.bias if len(own) else own for _, own in judged]
+        return _score(task, held, logits, tags)
 
     return fit_tag_head(table, codes, tags, score=score, loss=loss)
 
 
-def tags_of(rows: Sequence[tuple[WordIds, Sequence[str]]]) -> tuple[str, ...]:
+def tags_of(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Every tag of the training rows, O first. Raises RungError where nothing is marked."""
-    seen = {tag for _, tags in rows for tag in tags}
+    seen = {tag for tags in rows for tag in tags}
     if not seen - {"O"}:
         raise RungError("no word of the training rows is marked", where="tag", mend="check the column of tags")
     return ("O", *sorted(seen - {"O"}))
