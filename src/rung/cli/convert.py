@@ -29,3 +29,16 @@ def llama2c(
     shape = import_llama2c(checkpoint, tokenizer, out)
     print(f"wrote {out}: {shape.layers} layers, window {shape.window}, {shape.vocabulary} tokens")
     print(f"next: rung plan TASK --base {out}")
+
+
+@convert.command()
+def gguf(
+    file: Annotated[Path, typer.Argument(help="A GGUF file of a Llama, Mistral, Qwen2 or Qwen3.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="The new folder of the model.")],
+) -> None:
+    """Weights and tokenizer of a GGUF file as a folder in Hugging Face form, quantised numbers spelt out."""
+    from rung.model.export.gguf.file import import_gguf
+
+    model = import_gguf(file, out)
+    print(f"wrote {out}: {model.parameters / 1e6:,.1f} M parameters, window {model.window:,}, {model.precision}")
+    print(f"next: rung plan TASK --base {out}")

@@ -18,6 +18,7 @@ from rung.cli.climb import climb
 from rung.cli.compare import compare
 from rung.cli.convert import convert
 from rung.cli.evaluate import evaluate
+from rung.cli.export import export
 from rung.cli.init import init
 from rung.cli.ledger import ledger
 from rung.cli.look import look
@@ -57,6 +58,7 @@ app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.command()(quantize)
 app.command()(merge)
 app.command()(size)
+app.command()(export)
 app.add_typer(convert, name="import")
 
 

@@ -231,7 +231,8 @@ def build_tokenizer(pieces: Sequence[Piece], window: int) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     vocabulary = {piece.text: number for number, piece in enumerate(pieces)}
-    bpe = models.BPE(vocabulary, merges(pieces), unk_token=UNKNOWN, byte_fallback=True, fuse_unk=True)
+    plain = {piece.text: piece.score for piece in pieces[len(MARKS) + len(BYTES) :]}
+    bpe = models.BPE(vocabulary, merges(plain), unk_token=UNKNOWN, byte_fallback=True, fuse_unk=True)
     tokenizer = Tokenizer(bpe)
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)])
     tokenizer.decoder = decoders.Sequence(
@@ -248,13 +249,12 @@ def build_tokenizer(pieces: Sequence[Piece], window: int) -> Any:
     )
 
 
-def merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
-    """Pairs of pieces that make a third, the highest score of the third first.
+def merges(plain: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Pairs of pieces that make a third, the highest score of the third first; `plain` are their scores by text.
 
     SentencePiece keeps no pairs: it joins any two neighbours whose join is a piece. So every way to cut a piece in two
     pieces is a merge.
     """
-    plain = {piece.text: piece.score for piece in pieces[len(MARKS) + len(BYTES) :]}
     found = [
         (-score, text[:cut], text[cut:])
         for text, score in plain.items()
