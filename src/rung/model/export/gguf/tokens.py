@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rung.errors import RungError
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -105,7 +107,7 @@ def _scores(model: str, told: Mapping[str, Any], tokens: list[str]) -> tuple[flo
     """Unigram's own; SentencePiece's BPE joins what has the highest score, so a piece's is minus the rank of its merge."""
     if model == "t5":
         known = dict(map(tuple, told["vocab"]))
-        return tuple(float(known.get(text, 0.0)) for text in tokens)
+        return tuple(float(np.float32(known.get(text, 0.0))) for text in tokens)  # as the file keeps them
     if model == "llama":
         rank: dict[str, int] = {}
         for number, pair in enumerate(told["merges"]):
