@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_processes import curve, recipe
 from tickets import Command
 
 CLIMB = ("climb", "task.yaml", "--base", "llama", "--out", "run", "--only", "zero-shot")
@@ -49,6 +52,70 @@ def test_a_job_whose_time_is_up_goes_on_in_its_next_turn(place: Path, rung: Comm
     again = subprocess.run(["bash", "one.sbatch"], env=around, capture_output=True, text=True, check=False)
     assert again.returncode in (0, 1), again.stderr
     assert (place / "run" / "report.json").exists() and "Traceback" not in again.stderr
+
+
+def pretrained(folder: Path, out: str) -> list[list[float]]:
+    """The loss curve of a small recipe in two processes, never stopped."""
+    words = ["pretrain", "recipe.yaml", "--out", out, "--nproc", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rung", *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return curve(folder / out)
+
+
+def until_a_checkpoint(work: Path, turn: subprocess.Popen[str]) -> None:
+    limit = time.monotonic() + 240
+    while not list((work / "checkpoints").glob("checkpoint-*")):
+        assert time.monotonic() < limit and turn.poll() is None
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_training_over_processes_goes_on_to_the_bit(place: Path, rung: Command) -> None:
+    """torchrun is real, the second turn begins at the first one's checkpoint, and the curve is that of one turn."""
+    recipe(place, steps=60)
+    whole = pretrained(place, "whole")
+    words = ("--set", "processes=2", "--set", "port=29737", "pretrain", "recipe.yaml", "--out", "parts")
+    assert rung("submit", "--to", "slurm", "--name", "two", *words).code == 0
+    program(place, "scontrol", '[ "$1" != show ] || echo localhost')
+    around = {**os.environ, "SLURM_JOB_ID": "42", "SLURM_JOB_NODELIST": "localhost", "PATH": f"{place}/bin:{os.environ['PATH']}"}  # fmt: skip
+    turn = subprocess.Popen(["bash", "two.sbatch"], env=around, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    until_a_checkpoint(place / "parts.work", turn)
+    turn.send_signal(signal.SIGUSR1)
+    turn.communicate(timeout=60)
+    assert (place / "asked.txt").read_text().splitlines()[-1] == "scontrol requeue 42"
+    assert not (place / "parts").exists()
+    again = subprocess.run(["bash", "two.sbatch"], env=around, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert curve(place / "parts") == whole
+
+
+@pytest.mark.slow
+def test_a_training_job_whose_machine_is_taken_goes_on_to_the_bit(place: Path) -> None:
+    """The container's folders, here; a spot machine is taken with SIGTERM, and its checkpoints are carried over."""
+    recipe(place, steps=60)
+    whole = pretrained(place, "whole")
+    root = place / "ml"
+    (root / "input" / "config").mkdir(parents=True)
+    given = {"command": json.dumps(["pretrain", "recipe.yaml", "--out", "parts"]), "processes": "2"}
+    (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(given))
+    sent = root / "input" / "data" / "work"
+    sent.mkdir(parents=True)
+    for name in ("recipe.yaml", "a.txt"):
+        shutil.copy(place / name, sent / name)
+    entry = (
+        f"import sys; from pathlib import Path; from rung.submit.entry import main; sys.exit(main(Path({str(root)!r})))"
+    )
+    command = [sys.executable, "-c", entry]
+    turn = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until_a_checkpoint(root / "checkpoints" / "work" / "parts.work", turn)
+    turn.send_signal(signal.SIGTERM)
+    turn.communicate(timeout=60)
+    assert turn.returncode != 0 and "ended with exit code" in (root / "output" / "failure").read_text()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert curve(root / "model" / "parts") == whole
 
 
 def test_a_script_is_handed_in_followed_and_stopped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -57,14 +58,12 @@ def _asked(opened: Opened, tokens: Sequence[Token], wanted: Wanted, pieces: Piec
 def ids_of(opened: Opened, word: str, pieces: Pieces) -> list[int]:
     """The tokens that are this word, within a text and at its beginning. Raises RungError where no single one is."""
     tokenizer = opened.model.tokenizer
-    found, split = [], []
-    for text in (f" {word}", word):
-        ids = list(map(int, tokenizer(text, add_special_tokens=False)["input_ids"]))
-        if len(ids) == 1 and (ids[0] != tokenizer.unk_token_id or word == tokenizer.unk_token):
-            found.append(ids[0])
-        split = ids
-    if found:
+    word = word.replace("␣", " ")  # as tokens are shown
+    found = [token for text in (f" {word}", word) for token in _alone(tokenizer, text)]
+    # Some tokenizers put a blank before a text themselves: there the word without one is the one within a text.
+    if found := found or _alone(tokenizer, word.lstrip()):
         return list(dict.fromkeys(found))
+    split = list(map(int, tokenizer(word, add_special_tokens=False)["input_ids"]))
     if not split or all(token == tokenizer.unk_token_id for token in split):
         raise RungError(f"the vocabulary knows nothing of {word!r}", where="--word", mend="ask for another word")
     told = " ".join(pieces.shown(token) for token in split[:8]) + (" …" if len(split) > 8 else "")
@@ -73,6 +72,13 @@ def ids_of(opened: Opened, word: str, pieces: Pieces) -> list[int]:
         where="--word",
         mend="ask for one of these",
     )
+
+
+def _alone(tokenizer: Any, text: str) -> list[int]:
+    """The one known token that a text is, if it is one."""
+    ids = list(map(int, tokenizer(text, add_special_tokens=False)["input_ids"]))
+    known = len(ids) == 1 and (ids[0] != tokenizer.unk_token_id or text.strip() == tokenizer.unk_token)
+    return ids if known else []
 
 
 def _around(
