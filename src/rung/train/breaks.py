@@ -17,7 +17,7 @@ import torch
 from rung.errors import RungError
 
 LESS_MEMORY = (
-    "lower micro_tokens or the batch size, turn activation checkpointing on, train in bfloat16, or move fewer weights "
+    "lower micro_tokens or the batch size, turn checkpointing on, train in bfloat16, or move fewer weights "
     "(lora, qlora)"
 )
 ALLOCATORS = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "Cannot allocate memory")

@@ -5,6 +5,8 @@ A choice of the one loop and of the memory arithmetic; gradients are the same (C
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rung.errors import RungError
@@ -29,3 +31,16 @@ def checkpointed(module: Any) -> Any:
         raise RungError(f"a {kind} has no gradient checkpointing", where="checkpointing", mend="leave it off")
     base.gradient_checkpointing_enable({"use_reentrant": False})
     return module
+
+
+@contextmanager
+def recomputing(module: Any, on: bool) -> Iterator[None]:
+    """Within, the layers of `module` are recomputed on the way back, where `on`; behind it they are as before."""
+    if on:
+        checkpointed(module)
+    try:
+        yield
+    finally:
+        if on:
+            base = module.get_base_model() if hasattr(module, "get_base_model") else module
+            base.gradient_checkpointing_disable()

@@ -39,13 +39,15 @@ def fit(
     until: int | None = None,
     progress: Progress | None = None,
     hooks: Hooks | None = None,
+    rehearse: Callable[[], object] | None = None,
 ) -> FitResult:
     """Train `module` to give the answers of `examples`, and leave its best weights in it.
 
     `score` judges the module as it stands (greater is better) and decides which weights are best; without it the mean
     loss of `validation` does; without either the last weights stay. `until` pauses after that many steps, to be gone on
     with by another call on the same `folder`. A killed call that is repeated ends with the same bits. `progress` gets
-    (steps done, steps to do). `hooks` reach into each step. Raises RungError for examples that cannot be trained on, Diverged for a broken loss.
+    (steps done, steps to do). `hooks` reach into each step. `rehearse` tries the part of `score` that takes
+    most memory, early in a long training. Raises RungError for examples that cannot be trained on, Diverged for a broken loss.
     """
     check_examples(module, examples)
     check_examples(module, validation, allow_none=True)
@@ -56,6 +58,12 @@ def fit(
     def evaluate() -> Judgement:
         loss = mean_loss(module, validation, layout) if validation else None
         return Judgement(None if score is None else float(score()), loss)
+
+    def rehearsal() -> None:
+        if validation:
+            mean_loss(module, [max(validation, key=len)], layout)
+        if rehearse is not None:
+            rehearse()
 
     names = sorted(name for name, weight in module.named_parameters() if weight.requires_grad)
     identity = digest([settings.identity(), digest_of(examples), digest_of(validation), names, len(steps)])
@@ -72,6 +80,7 @@ def fit(
         identity=identity,
         progress=progress,
         hooks=hooks,
+        rehearse=rehearsal,
     )
     return replace(result, batching=layout.describe())
 

@@ -61,7 +61,8 @@ class TrainSettings:
     tokens as memory and speed ask for; the loss is the mean over all target tokens of the step, so the pieces never
     change the result. `optimiser` is a name in `optimisers.table`, of which `momentum`, `betas` and `eps` are options (None:
     its own); with gradient descent a step is all examples. `warmup` is a share of all steps. `eval_every` counts steps (None: once an epoch), `patience`
-    evaluations without a better score (None: never stop early). `checkpoint_seconds` is the least time between two
+    evaluations without a better score (None: never stop early). `checkpointing` computes layers again on the way back
+    instead of keeping them: less memory, more time, the same bits. `checkpoint_seconds` is the least time between two
     checkpoints on disk (0: every step, None: never).
     """
 
@@ -84,6 +85,7 @@ class TrainSettings:
     eval_every: int | None = None
     patience: int | None = None
     checkpoint_seconds: float | None = 60.0
+    checkpointing: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -111,8 +113,8 @@ class TrainSettings:
         return examples if OPTIMISERS[self.optimiser].full_batch else self.batch_size
 
     def identity(self) -> dict[str, Any]:
-        """The settings that decide the result: all but how often it is written to disk."""
-        told = {key: value for key, value in asdict(self).items() if key != "checkpoint_seconds"}
+        """The settings that decide the result: all but how often it is written to disk, and what is kept on the way."""
+        told = {key: value for key, value in asdict(self).items() if key not in ("checkpoint_seconds", "checkpointing")}
         options = self.optimiser_options()
         for name in ("optimiser", "momentum", "betas", "eps"):
             del told[name]

@@ -22,6 +22,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from rung.errors import RungError
 from rung.train.breaks import keep_batch, memory_told
+from rung.train.checkpointing import recomputing
 from rung.train.foreign import check_same_model
 from rung.train.hooks import Hooks
 from rung.train.keep import WEIGHTS, Ledger, latest_checkpoint, load_weights, step_of_checkpoint
@@ -30,6 +31,7 @@ from rung.train.optimisers.build import Choice
 from rung.train.optimisers.table import note
 from rung.train.parallel.layout import Layout
 from rung.train.parallel.states import load_states, save_states
+from rung.train.rehearse import Rehearsal
 from rung.train.settings import Diverged, FitResult, TrainSettings
 from rung.train.surroundings import check_trainable, device_of, low_precision, untouched_surroundings
 
@@ -60,6 +62,7 @@ def train(
     optimizers: tuple[Any, Any] = (None, None),
     hooks: Hooks | None = None,
     layout: Layout | None = None,
+    rehearse: Callable[[], object] | None = None,
 ) -> FitResult:
     """Move the trainable weights of `module` through `steps` and leave the best ones in it.
 
@@ -67,7 +70,8 @@ def train(
     at the end. `until` pauses after that many steps, with a checkpoint; the learning rate still follows the whole
     length. `optimizers` may bring an optimizer and a scheduler instead of AdamW and the schedule of the settings.
     `hooks` add a penalty to each step, or hold weights still in it. `layout` says how `module`, placed in it, lies over
-    several processes, each of which calls this alike. Raises Diverged, or RungError for weights that cannot be trained
+    several processes, each of which calls this alike. Before a long training goes on its largest batch is tried out, and
+    `rehearse` called, which should evaluate what takes most memory. Raises Diverged, or RungError for weights that cannot be trained
     or a folder of another training.
     """
     layout = layout or Layout()
@@ -80,8 +84,8 @@ def train(
     else:
         keeper = Keeper(module, ledger, settings, folder, last, evaluate, eval_every, identity, progress, layout)
         keeper.always_save = until is not None
-        with untouched_surroundings(module):
-            _run(keeper, steps, objective, optimizers, checkpoint, hooks)
+        with untouched_surroundings(module), recomputing(module, settings.checkpointing):
+            _run(keeper, steps, objective, optimizers, checkpoint, hooks, rehearse)
     module.eval()
     shutil.rmtree(_writing(folder, layout), ignore_errors=True)
     if ledger.best is not None:
@@ -122,13 +126,14 @@ def _run(
     optimizers: tuple[Any, Any],
     checkpoint: Path | None,
     hooks: Hooks | None,
+    rehearse: Callable[[], object] | None,
 ) -> None:
     module, settings = keeper.module, keeper.settings
     loop = Trainer(
         module,
         _arguments(module, settings, len(steps), _writing(keeper.folder, keeper.layout)),
         train_dataset=steps,
-        callbacks=[keeper],
+        callbacks=[keeper, Rehearsal(module, steps, objective, low_precision(settings, device_of(module)), rehearse)],
         optimizers=optimizers,
         objective=objective,
         fast=low_precision(settings, device_of(module)),
