@@ -18,6 +18,8 @@ import pytest
 from test_processes import curve, recipe
 from tickets import Command
 
+from rung.submit import entry
+
 CLIMB = ("climb", "task.yaml", "--base", "llama", "--out", "run", "--only", "zero-shot")
 
 
@@ -104,10 +106,10 @@ def test_a_training_job_whose_machine_is_taken_goes_on_to_the_bit(place: Path) -
     sent.mkdir(parents=True)
     for name in ("recipe.yaml", "a.txt"):
         shutil.copy(place / name, sent / name)
-    entry = (
+    code = (
         f"import sys; from pathlib import Path; from rung.submit.entry import main; sys.exit(main(Path({str(root)!r})))"
     )
-    command = [sys.executable, "-c", entry]
+    command = [sys.executable, "-c", code]
     turn = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     until_a_checkpoint(root / "checkpoints" / "work" / "parts.work", turn)
     turn.send_signal(signal.SIGTERM)
@@ -144,12 +146,12 @@ def test_a_script_is_handed_in_followed_and_stopped(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("", "submit: no command is given; rung submit --to slurm tune TASK --base BASE"),
+        ("", "submit: no command is given; rung submit --to slurm pretrain RECIPE --out DIR"),
         ("--to slurm plam task.yaml", "no such verb plam; did you mean plan?"),
         ("--to slurm climb task.yaml --bse llama", "climb: no such option --bse; did you mean --base?"),
         (
             "climb task.yaml --to slurm",
-            "submit: --to stands behind the command; options of submit come first: rung submit --to slurm tune TASK --base BASE",
+            "submit: --to stands behind the command; options of submit come first: rung submit --to slurm pretrain RECIPE --out DIR",
         ),
         ("--to slurm --settings no.yaml plan x", "no.yaml: cannot be read (…); name a YAML file"),
         ("--to slurm --settings task.yaml plan x", "task.yaml: holds no submit: mapping; write submit: {to: slurm, gpus: 1}"),
@@ -201,6 +203,34 @@ def settings(place: Path) -> Path:
         "instance: ml.g5.xlarge, spot: true, hours: 2, leave: [runs, home]}\n"
     )
     return file
+
+
+def furnished(cloud: Any, name: str, root: Path) -> Path:
+    """The folders that SageMaker gives a container of this job."""
+    job = cloud.client("sagemaker").describe_training_job(TrainingJobName=name)
+    (root / "input" / "config").mkdir(parents=True)
+    (root / "input" / "config" / "hyperparameters.json").write_text(json.dumps(job["HyperParameters"]))
+    (channel,) = job["InputDataConfig"]
+    bucket, _, prefix = channel["DataSource"]["S3DataSource"]["S3Uri"].removeprefix("s3://").partition("/")
+    store = cloud.client("s3")
+    for one in store.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
+        file = root / "input" / "data" / channel["ChannelName"] / one["Key"].removeprefix(prefix)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        store.download_file(bucket, one["Key"], str(file))
+    return root
+
+
+def test_what_was_sent_is_all_that_the_command_needs(
+    place: Path, rung: Command, cloud: Any, settings: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place / "llama").unlink()
+    (place / "sub").mkdir()
+    (place / "rows.csv").rename(place / "sub" / "rows.csv")
+    (place / "task.yaml").write_text((place / "task.yaml").read_text().replace("rows.csv", "sub/rows.csv"))
+    said = rung("submit", "--settings", settings, "--name", "plan", "--start", "plan", "task.yaml", "--base", "tiny")
+    assert said.code == 0, said
+    assert entry.main(furnished(cloud, "plan", place / "ml")) == 0
+    assert "task    tickets (classify): train 20, validation 20, test 20" in capfd.readouterr().out
 
 
 def test_a_training_job_is_sent_started_and_followed(place: Path, rung: Command, cloud: Any, settings: Path) -> None:

@@ -22,7 +22,7 @@ from rung.generate.look.look import look
 from rung.generate.look.opened import Opened
 from rung.generate.look.reading import read
 from rung.generate.look.settings import Wanted
-from rung.model.load import Model
+from rung.model.load import Model, ModelKind
 from rung.model.neighbours import nearest_tokens, usual_angles
 from rung.model.pieces import Pieces, visible
 from rung.page import matrix
@@ -286,6 +286,20 @@ def test_the_end_of_a_long_text_is_shown_and_the_rest_summed(base: Base) -> None
     previous = sum(float(whole[n, n - 1]) for n in range(1, count)) / (count - 1)
     assert one.heads[1].previous == pytest.approx(previous, abs=1e-5)
     assert any("last tokens" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("kind", ["decoder", "encoder", "encoder-decoder"])
+def test_an_lstm_is_looked_at_without_attention(kind: ModelKind, tmp_path: Path) -> None:
+    from bases import tokenizer
+    from rung.model.build import build
+
+    words = tokenizer(chat=False)
+    words.add_special_tokens({"mask_token": "[MASK]"})
+    build({"model_type": "lstm", "hidden_size": 32, "num_hidden_layers": 2}, words, kind=kind).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    found = look_at(str(tmp_path), "where is my [MASK] please", Wanted())
+    assert len(found.following) == 1 and not found.attention
+    assert "no attention weights" in found.notes[-1] and "2 layers" in found.facts and "heads" not in found.facts
 
 
 def test_what_cannot_be_shown_is_said(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,15 @@ class Command:
 
     def __post_init__(self) -> None:
         if not self.words:
-            raise RungError("no command is given", where="submit", mend="rung submit --to slurm tune TASK --base BASE")
+            raise RungError(
+                "no command is given", where="submit", mend="rung submit --to slurm pretrain RECIPE --out DIR"
+            )
 
     @classmethod
     def of(cls, words: Sequence[str], folder: Path) -> Command:
         """The command as it was typed, with or without `rung` in front. Raises RungError for options of a job in it."""
         if "--to" in words:
-            mend = "options of submit come first: rung submit --to slurm tune TASK --base BASE"
+            mend = "options of submit come first: rung submit --to slurm pretrain RECIPE --out DIR"
             raise RungError("--to stands behind the command", where="submit", mend=mend)
         return cls(tuple(words[1:] if words[:1] == ["rung"] else words), folder.resolve())
 
