@@ -28,8 +28,9 @@ from rung.ladder.assemble import hardware
 from rung.ladder.build import build
 from rung.ladder.choice import Choice
 from rung.ladder.plan import Plan, plan_task
+from rung.ladder.rungs.moving import Lora, SoftPrompt
 from rung.ladder.rungs.prompting import FewShot
-from rung.ladder.rungs.tuning import Lora, SoftPrompt, epochs_for
+from rung.ladder.rungs.trained import epochs_for
 from rung.model.load import Model
 from rung.model.threads import set_threads
 from rung.run import Run
@@ -111,7 +112,7 @@ def peer(plan: Plan, label: str, instruction: str) -> tuple[float, float]:
 def settings_of(rung: Any, parameters: int) -> list[dict[str, Any]]:
     """Every setting that a training rung tries."""
     if isinstance(rung, SoftPrompt):
-        return [{"tokens": rung.tokens, "learning_rate": rung.learning_rate}]
+        return [{"tokens": rung.tokens, **settings} for settings in rung.settings(parameters)]
     return list(rung.settings(parameters))
 
 

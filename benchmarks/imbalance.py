@@ -29,7 +29,7 @@ from rung.evaluate import evaluate
 from rung.ladder.assemble import hardware
 from rung.ladder.rung import Desk
 from rung.ladder.rungs.encoding import Head, first_head
-from rung.ladder.rungs.tuning import Full
+from rung.ladder.rungs.moving import Full
 from rung.ladder.samples import scheme_of
 from rung.model.load import Model
 from rung.run import Run

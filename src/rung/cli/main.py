@@ -29,6 +29,7 @@ from rung.cli.quantize import quantize
 from rung.cli.report import report
 from rung.cli.size import size
 from rung.cli.submit import submit
+from rung.cli.tune import tune
 from rung.errors import RungError, nearest
 from rung.model.threads import prepare_environment
 
@@ -53,6 +54,7 @@ app.command()(benchmark)
 app.command()(compare)
 app.add_typer(ledger, name="ledger")
 app.command()(look)
+app.command()(tune)
 app.command()(pretrain)
 app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.command()(quantize)

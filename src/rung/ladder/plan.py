@@ -161,13 +161,15 @@ def _facts(task: Task, body: Body) -> tuple[Facts, Lengths]:
 
 def _planned(rung: Rung, task: Task, body: Body, facts: Facts, found: Lengths, rates: Rates) -> PlannedRung:
     work = rung.work(facts)
+    skipped = rung.why_not(body, task)
+    skipped = skipped or not_trained(body.model.precision, getattr(rung, "trains", ""))
+    if skipped:  # what cannot be built cannot be counted either
+        return PlannedRung(rung, work, Forecast(0, 0.0, 0.0), skipped)
     expected = forecast(rung, work, body, task, found, rates)
     if expected.seconds is not None:
         expected = replace(expected, seconds=expected.seconds * seeds_of(rung))
-    skipped = rung.why_not(body, task)
-    skipped = skipped or not_trained(body.model.precision, getattr(rung, "trains", ""))
     limit = task.budget.memory
-    if not skipped and limit is not None and expected.memory is not None and expected.memory > limit:
+    if limit is not None and expected.memory is not None and expected.memory > limit:
         skipped = f"{OVER} of {limit / 1e9:.3g} GB of memory"
     return PlannedRung(rung, work, expected, skipped)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rung.model.load import Model
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "nf4": 0.516}
-THROUGH_THE_BASE = ("virtual", "adapter", "weights")
+THROUGH_THE_BASE = ("virtual", "adapter", "part", "weights")
 """What rungs train that needs gradients through the base."""
 SHARE = 2
 """The weights may take one part in so many of a memory budget; the rest is for what is computed with them."""
@@ -38,7 +38,7 @@ def not_trained(precision: str, trains: str) -> str:
     """Why a rung that trains `trains` cannot be built on weights of this precision; empty where it can."""
     if precision in ("int8", "int4") and trains in THROUGH_THE_BASE:
         return f"weights held as {precision} are not trained; take --dtype bfloat16, or give more memory"
-    if precision == "nf4" and trains == "weights":
+    if precision == "nf4" and trains in ("part", "weights"):
         return "weights held as nf4 do not move, adapters beside them do; take --dtype bfloat16"
     return ""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -297,6 +297,27 @@ def screen(console: Console | None = None) -> Iterator[Progress]:
         yield live
     finally:
         live.close()
+
+
+@contextmanager
+def phases(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of work that has no table of rungs: a line that changes on a terminal, else one now and then."""
+    if console is None:
+        from rich.console import Console as Made
+
+        console = Made(stderr=True)
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda name, done, total: status.update(_plain(f"{name} {_how_far(done, total)}"))
+        return
+    said = [-EVERY_S]
+
+    def line(name: str, done: int, total: int) -> None:
+        if time.monotonic() - said[0] >= EVERY_S:
+            said[0] = time.monotonic()
+            print(f"{name} {_how_far(done, total)}".rstrip(), file=sys.stderr, flush=True)
+
+    yield line
 
 
 def print_table(report: Report) -> None:

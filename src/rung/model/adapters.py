@@ -57,15 +57,22 @@ def lora(
         use_rslora=rank_stabilised,
         use_dora=dora,
     )
-    if names != "all-linear" and not _names_layers(module, names):
-        known = sorted({name.rpartition(".")[2] for name, layer in module.named_modules() if _is_linear(layer)})
-        said = names if isinstance(names, str) else ", ".join(names)
-        raise RungError(f"no layer is called {said}", where="lora", mend=f"layers here: {', '.join(known)}")
+    if lack := no_such_layer(module, names):
+        raise RungError(lack, where="lora", mend="name some of these")
     with _seeded(seed):
         try:
             return get_peft_model(module, config)
         except ValueError as error:
             raise RungError(f"no LoRA on {target!r}: {error}", where="lora", mend="name layers of the model") from error
+
+
+def no_such_layer(module: Any, names: str | Sequence[str]) -> str:
+    """Why LoRA finds no layer of these names, with those that there are; nothing where it does."""
+    if names == "all-linear" or _names_layers(module, names):
+        return ""
+    known = sorted({name.rpartition(".")[2] for name, layer in module.named_modules() if _is_linear(layer)})
+    said = names if isinstance(names, str) else ", ".join(names)
+    return f"no layer is called {said}, but {', '.join(known)} are"
 
 
 def _names_layers(module: Any, names: str | Sequence[str]) -> bool:

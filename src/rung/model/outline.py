@@ -82,6 +82,11 @@ class Outline(Model):
 
         return replace(self, config=cut(self.config, self.layers))
 
+    @cached_property
+    def module(self) -> Any:
+        """The same, for those who only ask what layers it has."""
+        return self.fresh().requires_grad_(False)
+
     def fresh(self, dtype: str | None = None) -> Any:
         """A module on the meta device, with the head that its kind is trained by."""
         import torch

@@ -59,6 +59,22 @@ def read_yaml(path: Path) -> Document:
     return parse_yaml(text, path.name)
 
 
+def settings_of(pairs: Iterable[str], where: str) -> dict[str, Any]:
+    """`key=value` words of a command line as a mapping; values are read as in a task file (`4`, `1e-3`, `[4, 8]`).
+
+    Raises RungError for a word without `=`, or a key given twice.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise RungError(f"{pair!r} is no key=value", where=where, mend="write it like rank=8")
+        if key.strip() in found:
+            raise RungError(f"{key.strip()} is given twice", where=where, mend="give it once")
+        found[key.strip()] = parse_yaml(value, where).value
+    return found
+
+
 def parse_yaml(text: str, source: str) -> Document:
     """Parse YAML text; `source` is the name that errors print."""
     try:

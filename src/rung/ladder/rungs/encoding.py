@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import tagging
-from rung.ladder.rungs.heads import Training, base_module, best_of, head_of, writer
+from rung.ladder.rungs.heads import Training, best_of, head_of, writer
 from rung.ladder.rungs.learning import ClassFields
 from rung.ladder.work import Facts, Work, prompting
 from rung.metrics import score as score_answers
@@ -22,6 +22,7 @@ from rung.system.body import Body, Embedder
 from rung.system.encoded import Headed, NearestLabelled, Similar
 from rung.system.forms import Tuned
 from rung.task import Task
+from rung.train.answers import base_of
 from rung.train.classes import ClassLoss
 from rung.train.encode import (
     PLAIN,
@@ -137,7 +138,7 @@ def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
     held = text_ids(body.model, [row.text for row in task.validation])
 
     def run(settings: Mapping[str, Any], index: int, until: int | None) -> tuple[EncoderClassifier, FitResult]:
-        classifier = EncoderClassifier(asked.body(body.model, settings), Pooling.of(body.model.folder), head)
+        classifier = EncoderClassifier(asked.prepare(body.model, settings), Pooling.of(body.model.folder), head)
         result = fit_classifier(
             classifier,
             examples,
@@ -154,8 +155,8 @@ def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
 
     classifier = best_of(desk, asked, len(draws(asked.loss, [one.label for one in examples], desk.seed)), run)
     weight, bias = head_of(classifier)
-    headed = Headed(Embedder(body.model, base_module(classifier.body)), task.labels, weight, bias)
-    return Tuned(headed, writer(body, classifier.body))
+    headed = Headed(Embedder(body.model, base_of(classifier.body)), task.labels, weight, bias)
+    return Tuned(headed, writer(body, classifier.body, asked.kept))
 
 
 def first_head(body: Body, task: Task, loss: ClassLoss = PLAIN, seed: int = 0) -> LinearHead:

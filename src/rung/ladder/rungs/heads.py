@@ -14,8 +14,9 @@ import numpy as np
 
 from rung.ladder.rung import Desk
 from rung.ladder.rungs.notes import note_training
-from rung.model import adapters
 from rung.model.load import Model
+from rung.model.methods.method import Kept
+from rung.model.tuned import save_tuned
 from rung.system.body import Body
 from rung.train.classes import ClassLoss
 from rung.train.encode import PLAIN
@@ -24,26 +25,21 @@ from rung.train.settings import FitResult, TrainSettings
 
 GENTLER = 10.0
 """A pretrained encoder under a fitted head wants smaller steps than a decoder that learns to answer."""
-AddAdapter = Callable[[Any, Mapping[str, Any]], Any]
+Prepare = Callable[[Model, Mapping[str, Any]], Any]
+"""Makes a copy of the base that is ready to train with one setting."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a rung asks of a training: settings to try, epochs, rows of a step, the loss, and LoRA's way in (None: all
-    weights move)."""
+    """What a rung asks of a training: settings to try, epochs, rows of a step, how a copy of the base is made ready and
+    kept, and the loss."""
 
     tried: Sequence[Mapping[str, Any]]
     epochs: int
     batch_size: int
-    add_adapter: AddAdapter | None
+    prepare: Prepare
+    kept: Kept
     loss: ClassLoss = PLAIN
-
-    def body(self, model: Model, settings: Mapping[str, Any]) -> Any:
-        """A copy of the base that is ready to train."""
-        module = model.fresh("float32")
-        if self.add_adapter is None:
-            return module.requires_grad_(True)
-        return self.add_adapter(module.requires_grad_(False), settings)
 
     def plan(self, settings: Mapping[str, Any], seed: int) -> TrainSettings:
         """The settings of one training."""
@@ -80,19 +76,10 @@ def head_of(module: Any) -> tuple[np.ndarray, np.ndarray]:
     return weight, module.head.bias.detach().cpu().numpy().astype(np.float32)
 
 
-def base_module(module: Any) -> Any:
-    """The encoder itself, where an adapter wraps it."""
-    return module.get_base_model() if hasattr(module, "get_base_model") else module
-
-
-def writer(body: Body, module: Any) -> Callable[[Path], None]:
-    """Writes a trained encoder into a bundle: its adapter, or all of it."""
+def writer(body: Body, module: Any, kept: Kept) -> Callable[[Path], None]:
+    """Writes a trained encoder into a bundle, in its small form."""
 
     def write(folder: Path) -> None:
-        if hasattr(module, "get_base_model"):
-            adapters.save_adapter(module, folder / "adapter", body.model.name)
-        else:
-            module.to(body.model.module.dtype).save_pretrained(str(folder / "weights"))
-            body.model.tokenizer.save_pretrained(str(folder / "weights"))
+        save_tuned(module, kept, folder, body.model)
 
     return write

@@ -12,8 +12,22 @@ from rung.errors import RungError, nearest
 from rung.ladder.rung import Rung
 from rung.ladder.rungs.encoding import Head, Nearest
 from rung.ladder.rungs.floor import Floor
+from rung.ladder.rungs.moving import (
+    Biases,
+    Bottleneck,
+    Components,
+    Full,
+    Half,
+    Ia3,
+    LastLayers,
+    Layers,
+    Lora,
+    PrefixTuning,
+    PTuning,
+    Qlora,
+    SoftPrompt,
+)
 from rung.ladder.rungs.prompting import FewShot, OneShot, ZeroShot
-from rung.ladder.rungs.tuning import Full, Lora, SoftPrompt
 from rung.model.load import ModelKind
 from rung.task import RungRequest
 from rung.task.document import show
@@ -27,7 +41,17 @@ RUNGS: Mapping[str, type[Any]] = MappingProxyType(
         "soft-prompt": SoftPrompt,
         "nearest": Nearest,
         "head": Head,
+        "p-tuning": PTuning,
+        "prefix-tuning": PrefixTuning,
+        "ia3": Ia3,
+        "bottleneck": Bottleneck,
         "lora": Lora,
+        "qlora": Qlora,
+        "biases": Biases,
+        "last-layers": LastLayers,
+        "layers": Layers,
+        "components": Components,
+        "half": Half,
         "full": Full,
     }
 )
@@ -74,6 +98,8 @@ def _misfit(value: Any, hint: Any) -> str:
     >>> _misfit(2, int), _misfit(2.5, int), _misfit((1, 2), tuple[float, ...] | float), _misfit("all", int | None)
     ('', 'a whole number', '', 'a whole number')
     """
+    if hint is bool:
+        return "" if isinstance(value, bool) else "true or false"
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     several = any(get_origin(part) is tuple for part in parts)
     atoms = {get_args(part)[0] if get_origin(part) is tuple else part for part in parts}

@@ -10,13 +10,14 @@ import numpy as np
 from rung.errors import RungError
 from rung.evaluate import evaluate
 from rung.ladder.rung import Desk
-from rung.ladder.rungs.heads import Training, base_module, best_of, head_of, writer
+from rung.ladder.rungs.heads import Training, best_of, head_of, writer
 from rung.metrics import score as score_answers
 from rung.model.words import WordIds, word_ids
 from rung.system.body import Body, Embedder
 from rung.system.forms import Tuned
 from rung.system.tagging import Tagger, gold_tags, marked
 from rung.task import Task
+from rung.train.answers import base_of
 from rung.train.classes import ClassLoss
 from rung.train.encode import LinearHead
 from rung.train.settings import FitResult
@@ -43,7 +44,7 @@ def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
     held = word_ids(body.model, [row.text for row in task.validation])
 
     def run(settings: Mapping[str, Any], index: int, until: int | None) -> tuple[EncoderTagger, FitResult]:
-        tagger = EncoderTagger(asked.body(body.model, settings), first.labels, first.weight, first.bias)
+        tagger = EncoderTagger(asked.prepare(body.model, settings), first.labels, first.weight, first.bias)
         result = fit_tagger(
             tagger,
             examples,
@@ -60,8 +61,8 @@ def train(body: Body, task: Task, desk: Desk, asked: Training) -> System:
 
     tagger = best_of(desk, asked, len(examples), run)
     weight, bias = head_of(tagger)
-    embedder = Embedder(body.model, base_module(tagger.body))
-    return Tuned(Tagger(embedder, first.labels, weight, bias), writer(body, tagger.body))
+    embedder = Embedder(body.model, base_of(tagger.body))
+    return Tuned(Tagger(embedder, first.labels, weight, bias), writer(body, tagger.body, asked.kept))
 
 
 def _first_head(body: Body, task: Task, desk: Desk, loss: ClassLoss) -> LinearHead:

@@ -69,11 +69,18 @@ class Bottleneck(Unpaced):
                 raise RungError(f"unknown place {place!r}", where=self.name, mend=f"known: {', '.join(CLOSING)}")
 
     def why_not(self, model: Model) -> str:
-        """Known when the module is there."""
-        return ""
+        """Needs layers that are known to close a sub-layer."""
+        found = self._closing(model.module)
+        return "" if found else f"no layer of a {model.config.get('model_type')} is known to close a sub-layer"
+
+    def _closing(self, module: Any) -> list[str]:
+        wanted = tuple(name for place in self.behind for name in CLOSING[place])
+        return [name for name, layer in module.named_modules() if name.endswith(wanted) and _width(layer)]
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The frozen base with adapters that begin as nothing. Raises RungError where no layer closes a sub-layer."""
+        if why := self.why_not(model):
+            raise RungError(why, where=self.name, mend="take lora")
         module = model.fresh("float32" if model.kind == "encoder" else None).requires_grad_(False)
         with kept_randomness():
             torch.manual_seed(seed)
@@ -81,15 +88,7 @@ class Bottleneck(Unpaced):
 
     def put_in(self, module: Any) -> Any:
         """`module` with the adapters in place, their weights fresh."""
-        wanted = tuple(name for place in self.behind for name in CLOSING[place])
-        closing = [name for name, layer in module.named_modules() if name.endswith(wanted) and _width(layer)]
-        if not closing:
-            raise RungError(
-                f"no layer of a {module.config.model_type} is known to close a sub-layer",
-                where=self.name,
-                mend="take lora",
-            )
-        for name in closing:
+        for name in self._closing(module):
             parent, _, own = name.rpartition(".")
             layer = module.get_submodule(name)
             setattr(module.get_submodule(parent), own, Bottlenecked(layer, _width(layer), self.width))

@@ -38,8 +38,8 @@ class Lora(Unpaced):
             raise RungError(f"dropout is {self.dropout}", where=self.name, mend="give 0 to below 1")
 
     def why_not(self, model: Model) -> str:
-        """Nothing: every architecture has layers to put updates beside."""
-        return ""
+        """A target that no layer is called."""
+        return adapters.no_such_layer(model.module, self.target)
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The frozen base in its own numbers with updates that begin at zero."""
@@ -64,7 +64,7 @@ class Qlora(Lora):
 
     def why_not(self, model: Model) -> str:
         """Encoders are small; for them the other methods do."""
-        return "an encoder is not held in 4 bits here" if model.kind == "encoder" else ""
+        return "an encoder is not held in 4 bits here" if model.kind == "encoder" else super().why_not(model)
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The base read anew as NF4, with updates beside it. Raises MissingExtra without bitsandbytes."""

@@ -37,6 +37,10 @@ class Method(Protocol):
         """
         ...
 
+    def around(self, module: Any, step: int, per_round: int, seed: int) -> AbstractContextManager[None]:
+        """Entered for step `step` (from 0): what it holds still does not move. A round has `per_round` steps."""
+        ...
+
 
 class Unpaced:
     """What most methods share: in every step the same weights move."""

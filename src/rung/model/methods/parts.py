@@ -19,12 +19,19 @@ from rung.model.load import Model
 from rung.model.methods.method import Kept, Trains, Unpaced
 
 
+def _lacks(model: Model, moves: Callable[[str], bool]) -> str:
+    """Why nothing would move, or nothing."""
+    has = any(moves(name) for name, _ in model.module.named_parameters())
+    return "" if has else f"a {model.config.get('model_type')} has no such weights"
+
+
 def _moving(model: Model, moves: Callable[[str], bool], method: str, mend: str) -> Any:
     """A float32 copy of the base in which the weights that `moves` names require gradients."""
+    if lack := _lacks(model, moves):
+        raise RungError(lack, where=method, mend=mend)
     module = model.fresh("float32").requires_grad_(False)
-    found = [weight.requires_grad_(True) for name, weight in module.named_parameters() if moves(name)]
-    if not found:
-        raise RungError(f"a {model.config.get('model_type')} has no such weights", where=method, mend=mend)
+    for name, weight in module.named_parameters():
+        weight.requires_grad_(moves(name))
     return module
 
 
@@ -96,15 +103,16 @@ class LastLayers(Unpaced):
             raise RungError(f"k is {self.k}", where=self.name, mend="give a whole number from 1")
 
     def why_not(self, model: Model) -> str:
-        """Known when the module is there."""
-        return ""
+        """More layers than there are."""
+        deep = layers_of(model.module)
+        return f"k is {self.k} and the base has {deep} layers" if self.k > deep else ""
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The base with its top free. Raises RungError for more layers than there are."""
+        if why := self.why_not(model):
+            raise RungError(why, where=self.name, mend="choose fewer")
         module = model.fresh("float32").requires_grad_(False)
         deep = layers_of(module)
-        if self.k > deep:
-            raise RungError(f"k is {self.k} and the base has {deep} layers", where=self.name, mend="choose fewer")
         tables = {id(t.weight) for t in (module.get_input_embeddings(),) if t is not None}
         for name, weight in module.named_parameters():
             number = layer_number(name)
@@ -122,18 +130,22 @@ class Layers(Unpaced):
     kept: ClassVar[Kept] = "delta"
     numbers: tuple[int, ...] | int = (0, -1)
 
+    @property
+    def _asked(self) -> tuple[int, ...]:
+        return self.numbers if isinstance(self.numbers, tuple) else (self.numbers,)
+
     def why_not(self, model: Model) -> str:
-        """Known when the module is there."""
-        return ""
+        """A layer that is not there."""
+        deep = layers_of(model.module)
+        return next((f"no layer {n} of {deep}" for n in self._asked if not -deep <= n < deep), "")
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The base with these layers free. Raises RungError for a layer that is not there."""
+        deep = layers_of(model.module)
+        if why := self.why_not(model):
+            raise RungError(why, where=self.name, mend=f"choose {-deep} to {deep - 1}")
         module = model.fresh("float32").requires_grad_(False)
-        deep, asked = layers_of(module), self.numbers if isinstance(self.numbers, tuple) else (self.numbers,)
-        for number in asked:
-            if not -deep <= number < deep:
-                raise RungError(f"no layer {number} of {deep}", where=self.name, mend=f"choose {-deep} to {deep - 1}")
-        chosen = {number % deep for number in asked}
+        chosen = {number % deep for number in self._asked}
         for name, weight in module.named_parameters():
             weight.requires_grad_(layer_number(name) in chosen)
         return module
@@ -158,8 +170,8 @@ class Components(Unpaced):
         return (self.parts,) if isinstance(self.parts, str) else self.parts
 
     def why_not(self, model: Model) -> str:
-        """Known when the module is there."""
-        return ""
+        """Components that it does not have."""
+        return _lacks(model, lambda name: component(name) in self._parts)
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The base with these components free. Raises RungError where it has none of them."""
@@ -175,8 +187,8 @@ class Biases(Unpaced):
     kept: ClassVar[Kept] = "delta"
 
     def why_not(self, model: Model) -> str:
-        """Known when the module is there: many architectures have none."""
-        return ""
+        """Many architectures have none."""
+        return _lacks(model, is_bias)
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The base with its biases free. Raises RungError for an architecture without any."""
