@@ -139,7 +139,7 @@ class Blend:
 
     def card(self) -> dict[str, Any]:
         """What came of each source so far, by its place."""
-        return {source.place: asdict(tally) for source, tally in zip(self.sources, self.tallies, strict=True)}
+        return {_named(source): asdict(tally) for source, tally in zip(self.sources, self.tallies, strict=True)}
 
 
 def chance(text: str) -> float:
@@ -160,3 +160,8 @@ def _shuffled(texts: Iterator[str], draw: np.random.Generator, room: int) -> Ite
         held[i] = pair
     for i in draw.permutation(len(held)):
         yield held[int(i)]
+
+
+def _named(source: Source) -> str:
+    """A source by name, without the folders of this machine."""
+    return source.place if source.corpus is not None else source.place.rstrip("/").rpartition("/")[2]

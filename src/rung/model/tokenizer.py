@@ -103,7 +103,7 @@ class Fertility:
         """Measured on `texts`; raises RungError where they hold no token."""
         tokens = unknown = words = size = count = 0
         for text in texts:
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]  # however long
             tokens += len(ids)
             unknown += sum(one == tokenizer.unk_token_id for one in ids) if tokenizer.unk_token_id is not None else 0
             words += len(text.split())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from rung.run import read_json, write_atomic
 from rung.train.masters import Masters
 from rung.train.objectives.attend import attend_by
 from rung.train.origin import Origin, begin, corpus_of, guard_of, place, validation_of
+from rung.train.outcome import write_outcome
 from rung.train.parallel.choose import layout_of
 from rung.train.parallel.layout import Layout
 from rung.train.parallel.team import Team
 from rung.train.recipe import Recipe
+from rung.train.samples import Samples
 from rung.train.schedule import schedule
 from rung.train.settings import FitResult, TrainSettings
 from rung.train.stream import Corpus, Steps
@@ -35,6 +37,7 @@ from rung.train.watch import POINTS, Watch, validation_losses
 from rung.types import digest
 
 Report = Callable[[str], None]
+SAMPLES = "samples.json"
 
 
 def pretrain(
@@ -56,16 +59,7 @@ def pretrain(
     corpus = team.first(lambda: corpus_of(origin, work, report))
     checks = team.first(lambda: validation_of(origin, work))
     guard = team.first(lambda: _Guard.of(origin, work))
-    watch = Watch(
-        origin.module,
-        origin.objective,
-        origin.steps(checks, recipe.seed + 1) if checks else None,
-        work,
-        recipe.train.steps,
-        report,
-        by_weight=recipe.corpus.generator is not None,
-        writes=team.lead,
-    )
+    watch = _watch(origin, checks, work, report, team)
     with layout.placed(origin.module):
         result = _train(origin, corpus, watch, work, guard, layout, stop_after)
     if layout.told():
@@ -80,6 +74,19 @@ def pretrain(
     return out
 
 
+def _watch(origin: Origin, checks: Corpus | None, work: Path, report: Report, team: Team) -> Watch:
+    recipe = origin.recipe
+    rows = origin.steps(checks, recipe.seed + 1) if checks else None
+    watch = Watch(
+        origin.module, origin.objective, rows, work, recipe.train.steps, report,
+        by_weight=recipe.corpus.generator is not None, writes=team.lead,
+    )  # fmt: skip
+    if rows is not None and recipe.train.samples:
+        count, file = recipe.train.samples, work / SAMPLES
+        watch.show = Samples(origin.module, origin.tokenizer, rows, count, file, team.lead).show
+    return watch
+
+
 def _finish(
     origin: Origin, corpus: Corpus, result: FitResult, work: Path, out: Path, guard: _Guard | None, report: Report
 ) -> None:
@@ -89,7 +96,7 @@ def _finish(
         attend_by(origin.module, "sdpa")
         origin.module.save_pretrained(part)
         origin.tokenizer.save_pretrained(part)
-        write_atomic(part / "pretraining.json", json.dumps(card, indent=1, ensure_ascii=False))
+        write_outcome(part, card, _kept(work, SAMPLES))
 
     place(out, fill)
 
@@ -195,17 +202,14 @@ def _train(
 
 
 def _card(origin: Origin, corpus: Corpus, result: FitResult, work: Path) -> dict[str, Any]:
-    def kept(name: str) -> Mapping[str, Any]:
-        return read_json(work / name) if (work / name).exists() else {}
-
     return {
         "recipe": identity(origin.recipe),
         "corpus": corpus.card,
-        "tokenizer": kept("fertility.json"),
+        "tokenizer": _kept(work, "fertility.json"),
         "parameters": origin.module.num_parameters(),
         "tokens": result.tokens,
         "curve": [[point.step, round(point.train_loss, 4)] for point in result.curve],
-        "validation": kept("validation.json"),
+        "validation": _kept(work, "validation.json"),
         "measured": {
             "machine": platform.machine(),
             "torch": torch.__version__,
@@ -213,3 +217,7 @@ def _card(origin: Origin, corpus: Corpus, result: FitResult, work: Path) -> dict
             "seconds_of_the_last_stretch": round(result.measured["seconds"], 1),
         },
     }
+
+
+def _kept(work: Path, name: str) -> Any:
+    return read_json(work / name) if (work / name).exists() else {}

@@ -47,7 +47,7 @@ class PretrainSettings:
     """How long and how fast. The stages follow one another; `warmup` counts steps, `decay` is a share of them.
 
     With `separate_documents`, those packed into one row never see each other, and each has positions of its own.
-    `noise` says how the objectives that mend a text spoil it.
+    `noise` says how the objectives that mend a text spoil it. `samples` texts are written with every validation.
     """
 
     objective: str = "causal"
@@ -60,6 +60,7 @@ class PretrainSettings:
     validation_rows: int = 64
     checkpoint_minutes: float = 4.0
     separate_documents: bool = False
+    samples: int = 2
     noise: NoiseSettings = field(default_factory=NoiseSettings)
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     parallel: ParallelSettings = field(default_factory=ParallelSettings)
@@ -72,7 +73,7 @@ class PretrainSettings:
         if self.attention not in ATTENTION:
             mend = nearest(self.attention, ATTENTION)
             raise RungError(f"unknown attention {self.attention!r}", where="train", mend=mend)
-        for name in ("validation_rows", "warmup", "decay"):
+        for name in ("validation_rows", "samples", "warmup", "decay"):
             if getattr(self, name) < 0:
                 raise RungError(f"{name} is {getattr(self, name)}", where="train", mend="give 0 or more")
 

@@ -27,7 +27,7 @@ CHECKS = 20  # validations in a run
 
 @dataclass
 class Watch:
-    """Told of every step. `checks` are the validation's rows, `show` writes samples now and then into `folder`.
+    """Told of every step. `checks` are the validation's rows, `show` writes samples with each validation.
 
     Of several processes each counts its own share of the losses, and one `writes`."""
 

@@ -35,12 +35,14 @@ class Prepared:
 class Form:
     """What an objective does: `prepare` spoils rows, `inputs` says how a module is called on a batch.
 
-    `body` gives the part of the module whose last hidden state the head reads.
+    `body` gives the part of the module whose last hidden state the head reads; `prefixed` says that a batch marks a
+    stretch that is read in both directions.
     """
 
     prepare: Callable[[Rows, Tokens, NoiseSettings, Draw], Prepared]
     inputs: Callable[[Any, Batch], dict[str, Any]]
     body: Callable[[Any], Any]
+    prefixed: bool = False
 
 
 @dataclass(frozen=True)

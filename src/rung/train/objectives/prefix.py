@@ -27,4 +27,4 @@ def prepare(rows: Rows, tokens: Tokens, noise: NoiseSettings, draw: Draw) -> Pre
     return Prepared(batch, targets)
 
 
-prefix = Form(prepare, inputs, body)
+prefix = Form(prepare, inputs, body, prefixed=True)
