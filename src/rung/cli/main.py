@@ -25,6 +25,7 @@ from rung.cli.look import look
 from rung.cli.merge import merge
 from rung.cli.plan import plan
 from rung.cli.pretrain import pretrain
+from rung.cli.prune import prune
 from rung.cli.quantize import quantize
 from rung.cli.report import report
 from rung.cli.size import size
@@ -59,6 +60,7 @@ app.command()(pretrain)
 app.command(context_settings={"allow_interspersed_args": False})(submit)
 app.command()(quantize)
 app.command()(merge)
+app.command()(prune)
 app.command()(size)
 app.command()(export)
 app.add_typer(convert, name="import")
