@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("climb", "few_shot_generation", "few_shot_scoring", "rouge", "bootstrap", "memory")
+NAMES = ("climb", "few_shot_generation", "few_shot_scoring", "rouge", "bootstrap", "memory", "overhead")
 
 
 def main() -> None:
