@@ -11,7 +11,7 @@ from rung.train.settings import FitResult
 
 
 def note_training(desk: Desk, result: FitResult, chosen: Mapping[str, Any], search: Search | None = None) -> None:
-    """Note a finished training at the rung's desk. No wall-clock in it."""
+    """Note a finished training at the rung's desk; the processor seconds of its curve stand apart, as measured."""
     desk.note(
         chosen=dict(chosen),
         curve=[{"step": p.step, "loss": p.train_loss, "score": p.score} for p in result.curve],
@@ -24,5 +24,6 @@ def note_training(desk: Desk, result: FitResult, chosen: Mapping[str, Any], sear
             "batching": result.batching,
         },
     )
+    desk.write("measured-curve", list(result.spent))
     if search is not None:
         desk.note(trials=search.to_json()["trials"])

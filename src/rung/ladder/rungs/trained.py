@@ -15,8 +15,8 @@ from rung.errors import RungError, nearest
 from rung.ladder.rung import Desk
 from rung.ladder.rungs import encoding
 from rung.ladder.rungs.heads import Training
-from rung.ladder.rungs.learning import ClassFields
 from rung.ladder.rungs.prompting import best_wording
+from rung.ladder.rungs.searching import Looking, SearchFields
 from rung.ladder.rungs.training import Search, searched, too_long, trainable_rows
 from rung.ladder.work import Facts, Work, training
 from rung.model.load import Model
@@ -24,7 +24,7 @@ from rung.model.methods.method import Method
 from rung.system.body import Body
 from rung.task import Task
 from rung.train.forgetting import KEEPING, Keeping
-from rung.train.optimisers.table import OPTIMISERS
+from rung.train.optimisers.table import OPTIMISERS, lacking
 from rung.train.search import budgets, grid
 from rung.train.settings import TrainSettings
 from rung.types import System
@@ -35,7 +35,7 @@ NO_CLASSES = "a base that answers in words learns its answers as they are; loss,
 
 
 @dataclass(frozen=True)
-class Trained(ClassFields):
+class Trained(SearchFields):
     """A rung that trains. Fields that hold several values, and the learning rate, are chosen by successive halving.
 
     `learning_rate` left open tries two around what suits a base of this size. `keep` works against forgetting (`l2`,
@@ -76,13 +76,16 @@ class Trained(ClassFields):
         if self.keep not in KEEPING:
             raise RungError(f"unknown keep {self.keep!r}", where=self.name, mend=nearest(self.keep, KEEPING))
         self.keeping()
+        self.look(1, 0)
         for own in grid(**{name: many(getattr(self, name)) for name in self.several}):
             self.method(own)
 
     @property
     def label(self) -> str:
         """The rung's name and what is not as usual: `lora`, `full-focal`, `full-ewc`."""
-        return self.named("-".join([self.name, *self.telling, *([self.keep] if self.keep != "none" else [])]))
+        own = [self.name, *self.telling, *([self.keep] if self.keep != "none" else [])]
+        own += [self.optimiser] if self.optimiser != "adamw" else []
+        return self.named("-".join([*own, *([self.search] if self.search != "halving" else [])]))
 
     @property
     def telling(self) -> tuple[str, ...]:
@@ -103,11 +106,15 @@ class Trained(ClassFields):
         """What the method lacks here, or the rows."""
         if why := self.method(self.settings(body.model.parameters)[0]).why_not(body.model):
             return why
+        if why := lacking(self.optimiser):
+            return why
         if self.keep == "l2" and self.trains not in ("part", "weights"):
             return "l2 holds the base's own weights near where they began, and here they do not move"
         if body.model.kind == "encoder":
             if self.keep != "none" or self.name == "half":
                 return f"{self.name if self.keep == 'none' else self.keep} is for bases that answer in words"
+            if self.search != "halving":
+                return f"search by {self.search} is for bases that answer in words"
             return encoding.why_not(task) or self.unfit(body, task)
         if not self.class_loss().plain:
             return NO_CLASSES
@@ -120,7 +127,10 @@ class Trained(ClassFields):
 
     def work(self, facts: Facts) -> Work:
         """Every setting begins; half of them go on at each round. Weights of the base cost gradients too."""
-        epochs = _search_epochs(len(self.settings(facts.parameters)), epochs_for(facts.train, self.epochs))
+        once = epochs_for(facts.train, self.epochs)
+        epochs = _search_epochs(len(self.settings(facts.parameters)), once)
+        if self.search != "halving":
+            epochs = float(self.trials * once)  # at most: poor trials end early
         own = self.trains in ("part", "weights")
         return training(
             facts, epochs=epochs, passes=int(epochs), weights=own, virtual=self.virtual, batch_size=self.batch_size
@@ -128,8 +138,22 @@ class Trained(ClassFields):
 
     def settings(self, parameters: int) -> tuple[dict[str, Any], ...]:
         """What the search tries on a base of so many parameters."""
-        rates = rates_for(parameters, self.learning_rate, self.rates, self.spread)
+        rates = rates_for(parameters, self.learning_rate, *self.suited)
         return grid(**{name: many(getattr(self, name)) for name in self.several}, learning_rate=rates)
+
+    @property
+    def suited(self) -> tuple[tuple[float, float], tuple[float, ...]]:
+        """What `rates` and `spread` come to for the rung's optimiser: others than AdamW are known less well."""
+        if self.optimiser == "adamw":
+            return self.rates, self.spread
+        return (self.rates[0] * OPTIMISERS[self.optimiser].rate, self.rates[1]), (0.3, 1.0, 3.0)
+
+    def look(self, parameters: int, seed: int) -> Looking:
+        """The search over the rung's settings on a base of so many parameters."""
+        own = {name: many(getattr(self, name)) for name in self.several}
+        rates = rates_for(parameters, self.learning_rate, *self.suited)
+        known = {part.name for part in fields(self.method_class)} & {part.name for part in fields(self)}
+        return self.looking(own, known, rates, seed)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
@@ -155,7 +179,7 @@ class Trained(ClassFields):
             seed=desk.seed,
         )
         search = Search(body, task, desk, best_wording(body, task, desk), plan, self.method, self.keeping())
-        return searched(search, tried, left_out=whole - len(task.train))
+        return searched(search, tried, self.look(body.model.parameters, desk.seed), left_out=whole - len(task.train))
 
 
 def rates_for(

@@ -15,6 +15,7 @@ from rung.generate.engine import Engine
 from rung.ladder.fit import overflow
 from rung.ladder.rung import Desk
 from rung.ladder.rungs.notes import note_training
+from rung.ladder.rungs.searching import TRAINING, Looking
 from rung.model.methods.method import Method, moving_share
 from rung.model.neighbours import nearest_tokens
 from rung.model.tuned import save_tuned
@@ -27,7 +28,6 @@ from rung.train.answers import base_of
 from rung.train.forgetting import Keeping
 from rung.train.hooks import Hooks
 from rung.train.loop import fit
-from rung.train.search import budgets, halve
 from rung.train.settings import FitResult, TrainExample, TrainSettings
 from rung.train.surroundings import low_precision
 
@@ -110,15 +110,15 @@ class Search:
 
     def job(self, own: Mapping[str, Any]) -> Job:
         """One setting's training, from the start."""
-        plan = replace(self.settings, learning_rate=own["learning_rate"])
+        plan = replace(self.settings, **{name: own[name] for name in TRAINING if name in own})
         method = self.method(own)
         start = self.body.model.tokenizer(self.wording, add_special_tokens=False)["input_ids"] if self.wording else ()
         module = method.prepare(self.body.model, seed=self.desk.seed, start=start)
         return Job(self.body, self.task, self.desk, self.wording, method, module, plan, self.keeping)
 
 
-def searched(search: Search, tried: Sequence[Mapping[str, Any]], left_out: int = 0) -> Tuned:
-    """The System of the best setting at its best checkpoint, found by successive halving.
+def searched(search: Search, tried: Sequence[Mapping[str, Any]], looking: Looking, left_out: int = 0) -> Tuned:
+    """The System of the best setting at its best checkpoint, found by `looking`; halving walks over `tried`.
 
     Each setting trains in its own folder, from which a later round, or a repeated climb, goes on.
     """
@@ -130,11 +130,13 @@ def searched(search: Search, tried: Sequence[Mapping[str, Any]], left_out: int =
         result = train(job, desk.scratch(f"trial-{index}"), until=budget, what=name)
         return result.best_score if result.best_score is not None else job.score()
 
-    found = halve([dict(one) for one in tried], budgets(steps, len(tried)), run, store=desk)
-    final = search.job(found.chosen)
+    found = looking.run(steps, run, desk, tried)
+    chosen = {**looking.common, **found.chosen}
+    final = search.job(chosen)
     result = train(final, desk.scratch(f"trial-{found.index}"))
     told = {"rows left out": left_out} if left_out else {}
-    note_training(desk, result, {"instruction": search.wording, **found.chosen, **told}, found)
+    note_training(desk, result, {"instruction": search.wording, **chosen, **told}, found)
+    desk.note(**looking.note(found))
     moving, share = moving_share(final.module)
     desk.note(moving={"method": final.method.name, "weights": moving, "share": share})
     if near := _nearest(search.body, final.module):

@@ -17,7 +17,8 @@ class TunedMethod:
     """One method's outcome on validation.
 
     `moving` counts the weights that moved, `share` is theirs of all, `disk` the bytes of what must be kept beside the
-    base. `curve` holds (step, training loss in nats a target, score). `guards` gives each guard's change against the
+    base. `curve` holds (step, training loss in nats a target, score), `spent` the processor seconds
+    of training at each of its points; `searched` names the page of its search, where there is one. `guards` gives each guard's change against the
     base. `measured` has seconds and peak bytes of adapting.
     """
 
@@ -34,6 +35,8 @@ class TunedMethod:
     curve: tuple[tuple[int, float, float | None], ...] = ()
     guards: Mapping[str, float] = field(default_factory=dict)
     nearest: tuple[tuple[str, ...], ...] = ()
+    spent: tuple[float, ...] = ()
+    searched: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -86,6 +89,9 @@ class Tuning:
         ]
         out = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows)]
         out += [f"{one.label}: {one.folder}" for one in self.rows if one.folder]
+        out += [
+            f"what mattered in the search of {one.label}: {path / one.searched}" for one in self.rows if one.searched
+        ]
         return [*out, f"wrote {path / 'tune.html'}"]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rung.ladder.tune.found import Tuning
+from rung.ladder.tune.found import TunedMethod, Tuning
 from rung.metrics import METRICS
+from rung.page.curves import Series, curves
 from rung.page.document import card, document, pairs, row, section, table
 from rung.page.intervals import Interval, intervals
 from rung.page.markup import Html, join, tag
@@ -25,6 +26,8 @@ def render(found: Tuning) -> str:
         ("methods", "Methods", _methods(found, head, cells)),
         ("curves", "Curves", _curves(found)),
     ]
+    if len(trained) > 1:
+        parts.insert(1, ("together", "Side by side", _together(found)))
     if any(one.nearest for one in found.rows):
         parts.append(("prompts", "Learnt prompts", _prompts(found)))
     return document(
@@ -53,6 +56,38 @@ def _methods(found: Tuning, head: list[str], cells: list[list[str]]) -> Html:
     )
     lead = "On disk: what must be kept beside the base. Guards: change against the base, in points."
     return section("methods", "Methods", card(tag("figure", plot)), listed, lead=lead)
+
+
+def _together(found: Tuning) -> Html:
+    """Training loss and score of all methods, by step and by the processor time of training."""
+    write = Scores(METRICS[found.metric].kind)
+    rows = [one for one in found.rows if len(one.curve) > 1]
+    least = max((one.curve[0][1] for one in rows), default=0.0)
+    figures: list[Html] = []
+    for words, pick, shown in (("Training loss (nats a target)", 1, _plain), (found.metric, 2, write.tick)):
+        for across in ("steps", "processor seconds of training"):
+            by_clock = across != "steps"
+            drawn = [Series(one.label, _points(one, pick, by_clock)) for one in rows if not by_clock or one.spent]
+            drawn = [one for one in drawn if len(one.points) > 1]
+            if len(drawn) < 2:
+                continue
+            plot = curves(
+                drawn, title=f"{words} by {across}", across_words=across, write_value=shown, write_step=_plain,
+                most=1.2 * least if pick == 1 else None, size=(1020, 340),
+            )  # fmt: skip
+            figures.append(card(tag("figure", plot, tag("figcaption", f"{words} by {across}"))))
+    lead = "Of each, the best setting found. Processor seconds leave judging out; those of a clock decide nothing."
+    return section("together", "Side by side", *figures, lead=lead)
+
+
+def _points(one: TunedMethod, pick: int, by_clock: bool) -> tuple[tuple[float, float], ...]:
+    across = one.spent if by_clock else [float(point[0]) for point in one.curve]
+    values = [point[pick] for point in one.curve]
+    return tuple((x, float(value)) for x, value in zip(across, values) if value is not None)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _curves(found: Tuning) -> Html:

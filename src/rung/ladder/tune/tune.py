@@ -26,6 +26,9 @@ from rung.model.load import Model
 from rung.model.tuned import FRONTS, MODULES
 from rung.run import Run, dump_json, write_atomic
 from rung.task import RungRequest, Task
+from rung.train.optimisers.table import optimiser
+from rung.train.search import Search, read_space
+from rung.train.search.page import render as render_search
 
 TRAINED = {name: kind for name, kind in RUNGS.items() if hasattr(kind, "trains")}
 """The rungs that train something."""
@@ -35,10 +38,14 @@ BEFORE = "zero-shot"
 
 @dataclass(frozen=True)
 class Asked:
-    """Which methods, with which fields. A field goes to every method that has it; raises RungError where none has."""
+    """Which methods, with which fields, each by all of `optimisers` (none: as the fields say).
+
+    A field goes to every method that has it; raises RungError where none has, or for an unknown name.
+    """
 
     methods: tuple[str, ...] = ("lora",)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    optimisers: tuple[str, ...] = ()
     seed: int = 0
     drop_leaks: bool = False
 
@@ -46,6 +53,15 @@ class Asked:
         for name in self.methods:
             if name not in (*TRAINED, "all"):
                 raise RungError(f"unknown method {name}", where="--method", mend=nearest(name, [*TRAINED, "all"]))
+        for name in self.optimisers:
+            optimiser(name)
+        if self.optimisers and "optimiser" in self.fields:
+            raise RungError("optimiser is given twice", where="--set", mend="name it once")
+        idle = next(
+            (key for key in ("trials", "prune", "space") if key in self.fields and "search" not in self.fields), None
+        )
+        if idle:
+            raise RungError(f"{idle} without a search", where=f"--{idle}", mend="say --search tpe, or random, grid, gp")
         known = {part for name in self.names for part in TRAINED[name].__dataclass_fields__}
         for key in self.fields:
             if key not in known:
@@ -60,14 +76,14 @@ class Asked:
     def requests(self) -> tuple[RungRequest, ...]:
         """As a task file would ask for them, after the base as it is."""
         own = [
-            RungRequest(
-                name,
-                {key: value for key, value in self.fields.items() if key in TRAINED[name].__dataclass_fields__},
-                "--set",
-            )
+            RungRequest(name, {**self._fields(name), **mover}, "--set")
             for name in self.names
+            for mover in ([{"optimiser": one} for one in dict.fromkeys(self.optimisers)] or [{}])
         ]
         return (RungRequest(BEFORE), *own)
+
+    def _fields(self, name: str) -> dict[str, Any]:
+        return {key: value for key, value in self.fields.items() if key in TRAINED[name].__dataclass_fields__}
 
 
 def tune(
@@ -122,8 +138,21 @@ def _row(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> TunedMetho
         curve=tuple((p["step"], p["loss"], p["score"]) for p in built.notes.get("curve", ())),
         guards=_guards(built),
         nearest=tuple(tuple(one["token"] for one in row) for row in built.notes.get("nearest", ())),
+        spent=tuple(run.read(f"rungs/{label}/measured-curve")) if run.has(f"rungs/{label}/measured-curve") else (),
+        searched=_searched(built, label, plan.task.metric, run),
         measured=built.measured["adapt"],
     )
+
+
+def _searched(built: Built, label: str, metric: str, run: Run) -> str:
+    """Draws the search that a method was found by, if optuna was asked, and gives the name of its page."""
+    told = built.notes.get("search")
+    if told is None:
+        return ""
+    found, space = Search.from_json(told["found"]), read_space(told["space"])
+    file = run.path / f"search-{label}.html"
+    write_atomic(file, render_search(found, space, title=f"{label} by {told['method']}", score=metric))
+    return file.name
 
 
 def _guards(built: Built) -> dict[str, float]:

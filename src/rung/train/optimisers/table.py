@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from rung.errors import MissingExtra, RungError, nearest
@@ -66,6 +67,13 @@ def note(name: str, device: str) -> str:
     if name == "paged-adamw" and device != "cuda":
         return "paged-adamw: pages are of CUDA; on this device its states stay in ordinary memory"
     return ""
+
+
+def lacking(name: str) -> str:
+    """What must be installed for `name` and is not, in words; empty where nothing is missing."""
+    if name not in ("adamw-8bit", "paged-adamw") or find_spec("bitsandbytes") is not None:
+        return ""
+    return f"{name} needs bitsandbytes: pip install 'rung[nf4]'"
 
 
 def _sgd(groups: Groups, options: Options) -> Any:

@@ -14,6 +14,7 @@ from rung.train.search.trials import RunTrial, Search, Settings, Store, Trial
 __all__ = [
     "METHODS",
     "Range",
+    "RunTrial",
     "Search",
     "SearchPlan",
     "Settings",

@@ -88,6 +88,18 @@ def read_space(texts: Iterable[str]) -> dict[str, Dimension]:
     return space
 
 
+def write_space(space: Space) -> list[str]:
+    """The space as `read_space` reads it."""
+    told = []
+    for name, part in space.items():
+        if isinstance(part, Values):
+            told.append(f"{name}={','.join(str(value) for value in part.values)}")
+        else:
+            ends = (int(part.low), int(part.high)) if part.whole else (float(part.low), float(part.high))
+            told.append(f"{name}={ends[0]!r}..{ends[1]!r}{':log' if part.log else ''}")
+    return told
+
+
 def _dimension(written: str, text: str) -> Dimension:
     if ".." not in written:
         return Values(tuple(_value(part.strip()) for part in written.split(",")))

@@ -51,6 +51,11 @@ class Search:
         """As plain values for a JSON document."""
         return asdict(self) | {"trials": [asdict(trial) for trial in self.trials]}
 
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Search:
+        """From what `to_json` gave."""
+        return cls(kept["chosen"], kept["index"], kept["score"], tuple(Trial(**trial) for trial in kept["trials"]))
+
 
 def once(
     index: int,
