@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from test_train import examples, llama, same, weights
 
 from rung.errors import MissingExtra, RungError
@@ -205,6 +206,27 @@ def test_a_paused_training_goes_on_bit_for_bit(name: str, tmp_path: Path) -> Non
         ends.append(weights(module))
     assert same(*ends) and not same(ends[0], weights(llama(dropout=0.2)))
     assert result.note == note(name, "cpu")
+
+
+def test_states_of_eight_bits_go_on_bit_for_bit(tmp_path: Path) -> None:
+    """Of weights that are large enough to have such states; they share a table of codes, which a file cannot."""
+    pytest.importorskip("bitsandbytes")
+
+    def build() -> torch.nn.Module:
+        torch.manual_seed(0)
+        size = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
+        return transformers.LlamaForCausalLM(
+            transformers.LlamaConfig(vocab_size=50, max_position_embeddings=64, **size)
+        )
+
+    settings = TrainSettings(learning_rate=1e-3, max_steps=6, batch_size=4, optimiser="adamw-8bit", precision="float32")
+    ends = []
+    for folder, stops in (("straight", (None,)), ("halted", (2, 4, None))):
+        for stop in stops:
+            module = build()
+            fit(module, examples(), settings, folder=tmp_path / folder, until=stop)
+        ends.append(weights(module))
+    assert same(*ends) and not same(ends[0], weights(build()))
 
 
 def test_gradient_descent_reads_all_examples_at_every_step(tmp_path: Path) -> None:

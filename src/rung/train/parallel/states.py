@@ -49,8 +49,19 @@ def save_states(folder: Path, module: Any, optimiser: Any, scheduler: Any, layou
     rest = layout.gather_json({"numbers": numbers, "groups": groups, "scheduler": scheduler.state_dict()})
     if layout.team.lead:
         folder.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(whole, folder / STATES)
+        safetensors.torch.save_file(_apart(whole), folder / STATES)
         (folder / REST).write_text(_plain(rest))
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, each with memory of its own: 8-bit states share one table of codes, which no file can."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def load_states(folder: Path, module: Any, optimiser: Any, scheduler: Any, layout: Layout) -> None:
