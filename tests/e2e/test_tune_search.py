@@ -74,6 +74,15 @@ def test_optimisers_side_by_side(task: Path, base: Callable[[str], Path], tmp_pa
     assert "Training loss (nats a target) by processor seconds of training" in page and "full-lion" in page
 
 
+def test_pages_that_a_processor_does_not_have_are_told(task: Path, base: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    told = rung(
+        task, "--base", base("llama"), "--optimiser", "paged-adamw", "--set", "epochs=1", "--out", tmp_path / "run"
+    )
+    assert told.exit_code == 0, told.output
+    assert "its states stay in ordinary memory" in " ".join(told.output.split())
+
+
 def test_every_optimiser_is_asked_for_by_one_flag() -> None:
     from rung.train.optimisers.table import OPTIMISERS
 

@@ -24,6 +24,8 @@ def note_training(desk: Desk, result: FitResult, chosen: Mapping[str, Any], sear
             "batching": result.batching,
         },
     )
+    if result.note:
+        desk.note(note=result.note)
     desk.write("measured-curve", list(result.spent))
     if search is not None:
         desk.note(trials=search.to_json()["trials"])

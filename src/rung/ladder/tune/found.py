@@ -18,7 +18,8 @@ class TunedMethod:
 
     `moving` counts the weights that moved, `share` is theirs of all, `disk` the bytes of what must be kept beside the
     base. `curve` holds (step, training loss in nats a target, score), `spent` the processor seconds
-    of training at each of its points; `searched` names the page of its search, where there is one. `guards` gives each guard's change against the
+    of training at each of its points; `searched` names the page of its search, where there is one, `note` what
+    must be said of its optimiser on this device. `guards` gives each guard's change against the
     base. `measured` has seconds and peak bytes of adapting.
     """
 
@@ -37,6 +38,7 @@ class TunedMethod:
     nearest: tuple[tuple[str, ...], ...] = ()
     spent: tuple[float, ...] = ()
     searched: str = ""
+    note: str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -88,6 +90,7 @@ class Tuning:
             max(len(row[n]) for row in (head, *(r for r in rows if r[1] != "–" or n < 2))) for n in range(len(head))
         ]
         out = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (head, *rows)]
+        out += dict.fromkeys(one.note for one in self.rows if one.note)
         out += [f"{one.label}: {one.folder}" for one in self.rows if one.folder]
         out += [
             f"what mattered in the search of {one.label}: {path / one.searched}" for one in self.rows if one.searched

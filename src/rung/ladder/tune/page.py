@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from rung.ladder.tune.found import TunedMethod, Tuning
 from rung.metrics import METRICS
 from rung.page.curves import Series, curves
@@ -62,7 +64,7 @@ def _together(found: Tuning) -> Html:
     """Training loss and score of all methods, by step and by the processor time of training."""
     write = Scores(METRICS[found.metric].kind)
     rows = [one for one in found.rows if len(one.curve) > 1]
-    least = max((one.curve[0][1] for one in rows), default=0.0)
+    usual = median([one.curve[0][1] for one in rows] or [0.0])
     figures: list[Html] = []
     for words, pick, shown in (("Training loss (nats a target)", 1, _plain), (found.metric, 2, write.tick)):
         for across in ("steps", "processor seconds of training"):
@@ -73,10 +75,10 @@ def _together(found: Tuning) -> Html:
                 continue
             plot = curves(
                 drawn, title=f"{words} by {across}", across_words=across, write_value=shown, write_step=_plain,
-                most=1.2 * least if pick == 1 else None, size=(1020, 340),
+                most=1.5 * usual if pick == 1 else None, size=(1020, 340),
             )  # fmt: skip
             figures.append(card(tag("figure", plot, tag("figcaption", f"{words} by {across}"))))
-    lead = "Of each, the best setting found. Processor seconds leave judging out; those of a clock decide nothing."
+    lead = "Of each, the best setting found; losses far above the usual are drawn at the upper edge. Processor seconds leave judging out; those of a clock decide nothing."
     return section("together", "Side by side", *figures, lead=lead)
 
 

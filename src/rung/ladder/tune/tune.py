@@ -139,6 +139,7 @@ def _row(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> TunedMetho
         guards=_guards(built),
         nearest=tuple(tuple(one["token"] for one in row) for row in built.notes.get("nearest", ())),
         spent=tuple(run.read(f"rungs/{label}/measured-curve")) if run.has(f"rungs/{label}/measured-curve") else (),
+        note=built.notes.get("note", ""),
         searched=_searched(built, label, plan.task.metric, run),
         measured=built.measured["adapt"],
     )
