@@ -90,3 +90,10 @@ def test_bad_input_is_one_line(base: Base, tmp_path: Path, words: list[str], say
         app(["tune", str(task), "--base", str(base("llama")), "--out", str(out), *words], standalone_mode=False)
     assert "\n" not in str(told.value)
     assert not out.exists()
+
+
+def test_an_encoder_is_not_said_to_train_by_another_optimiser(base: Base, tmp_path: Path) -> None:
+    with pytest.raises(RungError, match="lion is for bases that answer in words"):
+        tune(
+            Task.load(small(tmp_path)), str(base("bert")), Asked(("full",), {"optimiser": "lion"}), out=tmp_path / "run"
+        )

@@ -115,6 +115,8 @@ class Trained(SearchFields):
                 return f"{self.name if self.keep == 'none' else self.keep} is for bases that answer in words"
             if self.search != "halving":
                 return f"search by {self.search} is for bases that answer in words"
+            if self.optimiser != "adamw":  # a head and its encoder train by AdamW: no label may say otherwise
+                return f"{self.optimiser} is for bases that answer in words"
             return encoding.why_not(task) or self.unfit(body, task)
         if not self.class_loss().plain:
             return NO_CLASSES
