@@ -159,3 +159,15 @@ def test_matrices_that_cannot_be_split(tmp_path: Path, kind: str, parts: int, me
 
     with pytest.raises(RungError, match=message):
         split_matrices(module, Parts())
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [({"pipeline": 2}, "pipeline stages"), ({"backend": "deepspeed", "data": "zero2"}, "deepspeed is not wired in")],
+)
+def test_what_is_not_built_is_refused_rather_than_ignored(asked: dict[str, Any], says: str) -> None:
+    from rung.train.parallel.choose import layout_of
+    from rung.train.parallel.team import Team
+
+    with pytest.raises(RungError, match=says):
+        layout_of(ParallelSettings(**asked), Team(world=2))
