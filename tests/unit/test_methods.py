@@ -179,3 +179,12 @@ def test_a_bundle_of_another_base_is_refused(base: Base, tmp_path: Path) -> None
         save_tuned(method.prepare(llama), method.kept, tmp_path / name, llama)
         with pytest.raises(RungError, match="base"):
             tuned_module(other, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["lora", "bottleneck"])
+def test_an_encoder_in_4_bits_stays_so_beside_its_adapter(base: Base, name: str) -> None:
+    pytest.importorskip("bitsandbytes")
+    model = Model.load(str(base("bert")), dtype="nf4")
+    module = made(name).prepare(model)
+    packed = [w for w in module.parameters() if hasattr(w, "quant_state")]
+    assert packed and not any(w.requires_grad for w in packed)

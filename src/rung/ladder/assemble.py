@@ -127,11 +127,8 @@ def _reading(score: Score, task: Task, rows: Sequence[Example], metric: str | No
     scheme = scheme_of(task, rows)
     if metric is not None:
         scheme = scheme_by(METRICS[metric], scheme.groups)
-    value = stats.estimate(score, scheme)
-    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is not None:
-        return record.Reading(value, None, None, len(score))
-    low, high = stats.interval(score, scheme)
-    return record.Reading(value, low, high, len(score))
+    low, high = stats.shown(score, scheme) or (None, None)
+    return record.Reading(stats.estimate(score, scheme), low, high, len(score))
 
 
 def _guards_seen(plan: Plan, built: Built) -> tuple[record.GuardSeen, ...]:

@@ -163,10 +163,8 @@ def _carries(task: Task, done: Evaluation) -> bool:
 def _examined(
     task: Task, split: str, done: Evaluation, look: Look | None = None, lower: float | None = None
 ) -> Examined:
-    low = high = None
     scheme = scheme_of(task, done.examples)
-    if _carries(task, done):
-        low, high = stats.interval(done.score, scheme)
+    low, high = stats.shown(done.score, scheme) or (None, None)
     return Examined(
         task.name, split, task.metric, stats.estimate(done.score, scheme), low, high, len(done.score), sum(done.errors),
         {name: score.value for name, score in done.also.items()},

@@ -49,7 +49,7 @@ def seeds_of(rung: Rung) -> int:
     return int(getattr(rung, "seeds", 1))
 
 
-def _quiet(name: str, done: int, total: int) -> None:
+def quiet(name: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -63,7 +63,7 @@ class Desk:
     run: Run
     label: str
     seed: int = 0
-    phase: Phase = _quiet
+    phase: Phase = quiet
     validation: Evaluation | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 

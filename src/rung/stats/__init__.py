@@ -6,7 +6,7 @@ lives in `ladder`; how answers become a `Score` lives in `metrics`. `docs/statis
 
 from __future__ import annotations
 
-from rung.stats.bounds import interval, lower, paired_interval, paired_lower, paired_upper, upper
+from rung.stats.bounds import interval, lower, paired_interval, paired_lower, paired_upper, shown, upper
 from rung.stats.comparison import Comparison, compare, holm
 from rung.stats.error import difference_error, estimate, standard_error
 from rung.stats.paired import clopper_pearson_lower, mcnemar_mid_p, tango_lower
@@ -74,6 +74,7 @@ __all__ = [
     "refusal",
     "retrained_lower",
     "retraining",
+    "shown",
     "spread",
     "standard_error",
     "tango_lower",

@@ -14,7 +14,7 @@ import math
 from rung.stats.error import Measured, measure, measure_difference
 from rung.stats.paired import clopper_pearson_lower, discordant, tango_lower
 from rung.stats.quantile import t_quantile, z_quantile
-from rung.stats.scheme import ITEMS, Scheme, check_level, check_pair, check_score, effective_units, refuse
+from rung.stats.scheme import ITEMS, Scheme, check_level, check_pair, check_score, effective_units, refusal, refuse
 from rung.types import Score
 
 
@@ -47,6 +47,12 @@ def interval(score: Score, scheme: Scheme = ITEMS, confidence: float = 0.95) -> 
     """Two-sided interval for showing: both one-sided bounds at half the error each."""
     level = (1.0 - confidence) / 2
     return lower(score, level, scheme), upper(score, level, scheme)
+
+
+def shown(score: Score, scheme: Scheme = ITEMS, confidence: float = 0.95) -> tuple[float, float] | None:
+    """`interval` where the items can carry one, else None: for tables, which leave the cell empty."""
+    refused = refusal(score.kind, len(score), scheme.groups, scheme.least)
+    return interval(score, scheme, confidence) if refused is None else None
 
 
 def paired_lower(first: Score, second: Score, level: float, scheme: Scheme = ITEMS) -> float:

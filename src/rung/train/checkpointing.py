@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rung.errors import RungError
+from rung.train.answers import base_of
 
 
 def checkpointed(module: Any) -> Any:
@@ -25,7 +26,7 @@ def checkpointed(module: Any) -> Any:
             where="checkpointing",
             mend="leave it off, or take prompt-tuning",
         )
-    base = module.get_base_model() if hasattr(module, "get_base_model") else module
+    base = base_of(module)
     if not getattr(base, "supports_gradient_checkpointing", False):
         kind = getattr(getattr(base, "config", None), "model_type", type(base).__name__)
         raise RungError(f"a {kind} has no gradient checkpointing", where="checkpointing", mend="leave it off")
@@ -42,5 +43,4 @@ def recomputing(module: Any, on: bool) -> Iterator[None]:
         yield
     finally:
         if on:
-            base = module.get_base_model() if hasattr(module, "get_base_model") else module
-            base.gradient_checkpointing_disable()
+            base_of(module).gradient_checkpointing_disable()

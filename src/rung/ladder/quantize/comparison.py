@@ -131,10 +131,8 @@ def compared(source: Source, task: Task, found: Sequence[Held]) -> Precisions:
     for held in found:
         line = Line(held)
         if held.score is not None:
-            line = replace(line, value=stats.estimate(held.score, scheme))
-            if refused is None:
-                low, high = stats.interval(held.score, scheme)
-                line = replace(line, low=low, high=high)
+            low, high = stats.shown(held.score, scheme) or (None, None)
+            line = replace(line, value=stats.estimate(held.score, scheme), low=low, high=high)
         if pair := pairs.get(held.precision):
             p = adjusted[held.precision]
             line = replace(line, difference=pair.difference, gap_low=pair.low, gap_high=pair.high, p=p)

@@ -17,7 +17,6 @@ class SoftPrompt(Trained):
     """Prompt tuning: `tokens` trained embeddings before the prompt, the weights untouched."""
 
     name: ClassVar[str] = "soft-prompt"
-    trains: ClassVar[str] = "virtual"
     method_class = METHODS["prompt-tuning"]
     rates: ClassVar[tuple[float, float]] = (0.03, 0.0)
     spread: ClassVar[tuple[float, ...]] = (1.0,)
@@ -55,7 +54,6 @@ class Ia3(Trained):
     """IA³: three vectors a layer that scale what flows through it."""
 
     name: ClassVar[str] = "ia3"
-    trains: ClassVar[str] = "adapter"
     method_class = METHODS["ia3"]
     rates: ClassVar[tuple[float, float]] = (0.03, 0.2)
 
@@ -65,7 +63,6 @@ class Bottleneck(Trained):
     """Bottleneck adapters behind each sub-layer."""
 
     name: ClassVar[str] = "bottleneck"
-    trains: ClassVar[str] = "adapter"
     method_class = METHODS["bottleneck"]
     several: ClassVar[tuple[str, ...]] = ("width",)
     width: tuple[int, ...] | int = 32
@@ -77,7 +74,6 @@ class Lora(Trained):
     """Low-rank updates; rank and learning rate by successive halving on validation."""
 
     name: ClassVar[str] = "lora"
-    trains: ClassVar[str] = "adapter"
     method_class = METHODS["lora"]
     several: ClassVar[tuple[str, ...]] = ("rank",)
     rank: tuple[int, ...] | int = (8, 32)
@@ -111,7 +107,6 @@ class Biases(Trained):
     """Biases only."""
 
     name: ClassVar[str] = "biases"
-    trains: ClassVar[str] = "part"
     method_class = METHODS["biases"]
     rates: ClassVar[tuple[float, float]] = (0.01, 0.3)
 
@@ -121,7 +116,6 @@ class LastLayers(Trained):
     """The last `k` layers with what closes them."""
 
     name: ClassVar[str] = "last-layers"
-    trains: ClassVar[str] = "part"
     method_class = METHODS["last-layers"]
     rates: ClassVar[tuple[float, float]] = (2e-3, 0.5)
     several: ClassVar[tuple[str, ...]] = ("k",)
@@ -133,7 +127,6 @@ class Layers(Trained):
     """Chosen layers."""
 
     name: ClassVar[str] = "layers"
-    trains: ClassVar[str] = "part"
     method_class = METHODS["layers"]
     rates: ClassVar[tuple[float, float]] = (2e-3, 0.5)
     numbers: tuple[int, ...] | int = (0, -1)
@@ -144,7 +137,6 @@ class Components(Trained):
     """Chosen components in all layers."""
 
     name: ClassVar[str] = "components"
-    trains: ClassVar[str] = "part"
     method_class = METHODS["components"]
     rates: ClassVar[tuple[float, float]] = (2e-3, 0.5)
     parts: tuple[str, ...] | str = ("attention",)
@@ -160,7 +152,6 @@ class Half(Trained):
     """Half fine-tuning: every epoch another half of the weights is held still."""
 
     name: ClassVar[str] = "half"
-    trains: ClassVar[str] = "weights"
     method_class = METHODS["half"]
     rates: ClassVar[tuple[float, float]] = (2e-3, 0.6)
     weight_decay: float = 0.01
@@ -171,7 +162,6 @@ class Full(Trained):
     """All weights move; the learning rate by successive halving on validation."""
 
     name: ClassVar[str] = "full"
-    trains: ClassVar[str] = "weights"
     method_class = METHODS["full"]
     rates: ClassVar[tuple[float, float]] = (2e-3, 0.6)
     weight_decay: float = 0.01

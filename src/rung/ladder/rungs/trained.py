@@ -8,7 +8,7 @@ score on validation, and saves what moved in its small standard form. Encoders g
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from rung.errors import RungError, nearest
@@ -44,7 +44,6 @@ class Trained(SearchFields):
     """
 
     name: ClassVar[str]
-    trains: ClassVar[str]
     method_class: ClassVar[type[Any]]
     rates: ClassVar[tuple[float, float]] = (5e-3, 0.4)
     """What suited a base of 3 million parameters, and the power of their number by which it falls."""
@@ -77,7 +76,7 @@ class Trained(SearchFields):
             raise RungError(f"unknown keep {self.keep!r}", where=self.name, mend=nearest(self.keep, KEEPING))
         self.keeping()
         self.look(1, 0)
-        for own in grid(**{name: many(getattr(self, name)) for name in self.several}):
+        for own in grid(**self._searched):
             self.method(own)
 
     @property
@@ -98,9 +97,18 @@ class Trained(SearchFields):
 
     def method(self, own: Mapping[str, Any]) -> Method:
         """The method with the values of one setting."""
-        known = {part.name for part in fields(self.method_class)} & {part.name for part in fields(self)}
-        made: Method = self.method_class(**{name: own.get(name, getattr(self, name)) for name in known})
+        made: Method = self.method_class(**{name: own.get(name, getattr(self, name)) for name in self._shared})
         return made
+
+    @property
+    def _shared(self) -> set[str]:
+        """The fields that the rung and its method have in common."""
+        return {part.name for part in fields(self.method_class)} & {part.name for part in fields(self)}
+
+    @property
+    def _searched(self) -> dict[str, tuple[Any, ...]]:
+        """The values of the fields that may hold several."""
+        return {name: many(getattr(self, name)) for name in self.several}
 
     def why_not(self, body: Body, task: Task) -> str:
         """What the method lacks here, or the rows."""
@@ -123,6 +131,11 @@ class Trained(SearchFields):
         return too_long(body, task, self.virtual) if self.virtual else ""
 
     @property
+    def trains(self) -> str:
+        """What of the base moves, as its method says."""
+        return str(self.method_class.trains)
+
+    @property
     def virtual(self) -> int:
         """Places before the prompt that are trained."""
         return int(getattr(self, "tokens", 0)) if self.trains == "virtual" else 0
@@ -140,8 +153,7 @@ class Trained(SearchFields):
 
     def settings(self, parameters: int) -> tuple[dict[str, Any], ...]:
         """What the search tries on a base of so many parameters."""
-        rates = rates_for(parameters, self.learning_rate, *self.suited)
-        return grid(**{name: many(getattr(self, name)) for name in self.several}, learning_rate=rates)
+        return grid(**self._searched, learning_rate=rates_for(parameters, self.learning_rate, *self.suited))
 
     @property
     def suited(self) -> tuple[tuple[float, float], tuple[float, ...]]:
@@ -152,10 +164,8 @@ class Trained(SearchFields):
 
     def look(self, parameters: int, seed: int) -> Looking:
         """The search over the rung's settings on a base of so many parameters."""
-        own = {name: many(getattr(self, name)) for name in self.several}
         rates = rates_for(parameters, self.learning_rate, *self.suited)
-        known = {part.name for part in fields(self.method_class)} & {part.name for part in fields(self)}
-        return self.looking(own, known, rates, seed)
+        return self.looking(self._searched, self._shared, rates, seed)
 
     def adapt(self, body: Body, task: Task, desk: Desk) -> System:
         """Search, then keep the best setting at its best checkpoint."""
@@ -202,11 +212,6 @@ def rates_for(
 def epochs_for(rows: int, asked: int | None) -> int:
     """How often the training rows are seen: what was asked for, else some 6,000 examples in all, in 2 to 6 rounds."""
     return asked if asked is not None else min(6, max(2, round(6000 / rows)))
-
-
-def at_once(rung: Trained, settings: Mapping[str, Any]) -> Trained:
-    """The same rung with one setting only."""
-    return replace(rung, **settings)
 
 
 def _search_epochs(trials: int, epochs: int) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rung.system.forms import Tuned
 from rung.system.prompted import Prompted
 from rung.task import Task
 from rung.train.answers import base_of
-from rung.train.forgetting import Keeping
+from rung.train.forgetting import Keeping, Texts
 from rung.train.hooks import Hooks
 from rung.train.loop import fit
 from rung.train.settings import FitResult, TrainExample, TrainSettings
@@ -46,11 +47,9 @@ class Job:
     method: Method
     module: Any
     settings: TrainSettings
+    rows: Sequence[TrainExample]
+    texts: Texts = field(default_factory=Texts)
     keeping: Keeping = field(default_factory=Keeping)
-
-    def examples(self) -> list[TrainExample]:
-        """The training rows as token ids; the answer closes with the end mark."""
-        return answers_of(self.body, self.task, self.wording)
 
     def score(self) -> float:
         """The task's own score on validation, as the module stands."""
@@ -71,20 +70,18 @@ def answers_of(body: Body, task: Task, wording: str) -> list[TrainExample]:
 
 def train(job: Job, folder: Path, until: int | None = None, what: str = "training") -> FitResult:
     """Train the job's module, as far as `until`, from where its folder stands."""
-    rows = job.examples()
-    texts = job.keeping.texts(job.body.model, rows, job.settings.seed)
-    count, seed = len(rows) + len(texts.replayed), job.settings.seed
-    per_epoch = -(-count // job.settings.batch_of(count))
+    examples, seed = [*job.rows, *job.texts.replayed], job.settings.seed
+    per_epoch = -(-len(examples) // job.settings.batch_of(len(examples)))
     return fit(
         job.module,
-        [*rows, *texts.replayed],
+        examples,
         job.settings,
         folder=folder,
         score=job.score,
         until=until,
         progress=lambda done, total: job.desk.phase(what, done, total),
         hooks=Hooks(
-            penalty=job.keeping.penalty(job.module, texts),
+            penalty=job.keeping.penalty(job.module, job.texts),
             around=lambda module, step: job.method.around(module, step, per_epoch, seed),
         ),
     )
@@ -102,10 +99,19 @@ class Search:
     method: Callable[[Mapping[str, Any]], Method]
     keeping: Keeping = field(default_factory=Keeping)
 
+    @cached_property
+    def rows(self) -> list[TrainExample]:
+        """The training rows as token ids, laid out once for all trials."""
+        return answers_of(self.body, self.task, self.wording)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The general text that works against forgetting."""
+        return self.keeping.texts(self.body.model, self.rows, self.settings.seed)
+
     def steps(self) -> int:
         """Optimizer steps of a whole training."""
-        rows = answers_of(self.body, self.task, self.wording)
-        count = len(rows) + len(self.keeping.texts(self.body.model, rows, self.settings.seed).replayed)
+        count = len(self.rows) + len(self.texts.replayed)
         return self.settings.steps(-(-count // self.settings.batch_of(count)))
 
     def job(self, own: Mapping[str, Any]) -> Job:
@@ -114,7 +120,9 @@ class Search:
         method = self.method(own)
         start = self.body.model.tokenizer(self.wording, add_special_tokens=False)["input_ids"] if self.wording else ()
         module = method.prepare(self.body.model, seed=self.desk.seed, start=start)
-        return Job(self.body, self.task, self.desk, self.wording, method, module, plan, self.keeping)
+        return Job(
+            self.body, self.task, self.desk, self.wording, method, module, plan, self.rows, self.texts, self.keeping
+        )
 
 
 def searched(search: Search, tried: Sequence[Mapping[str, Any]], looking: Looking, left_out: int = 0) -> Tuned:
@@ -143,11 +151,11 @@ def searched(search: Search, tried: Sequence[Mapping[str, Any]], looking: Lookin
         desk.note(nearest=near)
     held = "nf4" if final.method.name == "qlora" else None
     system = system_of(search.body, final.module, search.wording)
-    return Tuned(system, lambda folder: _keep(final.module, final.method, folder, search.body), held)
 
+    def write(folder: Path) -> None:
+        save_tuned(final.module, final.method.kept, folder, search.body.model)
 
-def _keep(module: Any, method: Method, folder: Path, body: Body) -> None:
-    save_tuned(module, method.kept, folder, body.model)
+    return Tuned(system, write, held)
 
 
 def _shown(value: Any) -> str:

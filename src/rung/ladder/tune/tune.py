@@ -16,7 +16,7 @@ from rung.errors import RungError, nearest
 from rung.ladder.build import Built, build
 from rung.ladder.choice import Choice
 from rung.ladder.plan import Plan, PlannedRung, plan_task
-from rung.ladder.rung import Phase
+from rung.ladder.rung import Phase, quiet
 from rung.ladder.rungs.table import RUNGS
 from rung.ladder.rungs.trained import Trained
 from rung.ladder.samples import scheme_of
@@ -102,15 +102,11 @@ def tune(
         raise RungError(f"{asked.names[0]} cannot be built: {why}", where=task.name, mend="choose another method")
     path = out or Path("runs") / f"tune-{task.name}"
     with Run.open(path, {"tune": plan.identity}) as run:
-        rows = [_row(plan, planned, run, phase or _quiet) for planned in plan.rungs if planned.label != "floor"]
+        rows = [_row(plan, planned, run, phase or quiet) for planned in plan.rungs if planned.label != "floor"]
         found = Tuning(task.name, model.name, plan.task.metric, plan.body.model.precision, tuple(rows))
         write_atomic(run.path / "tune.json", dump_json(found.to_json()))
         write_atomic(run.path / "tune.html", render(found))
     return found, path
-
-
-def _quiet(name: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def _row(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> TunedMethod:
@@ -118,11 +114,8 @@ def _row(plan: Plan, planned: PlannedRung, run: Run, phase: Phase) -> TunedMetho
         return TunedMethod(planned.label, None, None, None, skipped=planned.why_skipped)
     label = planned.label
     built = build(plan, planned, run, lambda name, done, total: phase(f"{label}: {name}", done, total))
-    low = high = None
-    scheme = scheme_of(plan.task, built.evaluation.examples)
-    score = built.evaluation.score
-    if stats.refusal(score.kind, len(score), scheme.groups, scheme.least) is None:
-        low, high = stats.interval(score, scheme)
+    scheme, score = scheme_of(plan.task, built.evaluation.examples), built.evaluation.score
+    low, high = stats.shown(score, scheme) or (None, None)
     bundle = run.artefact_path(f"rungs/{planned.label}/system")
     moving = built.notes.get("moving", {})
     return TunedMethod(

@@ -17,7 +17,7 @@ import torch
 
 from rung.errors import RungError
 from rung.model.load import Model
-from rung.model.methods.method import Kept, Trains, Unpaced
+from rung.model.methods.method import Kept, Trains, Unpaced, frozen
 from rung.model.randomness import kept_randomness
 
 CLOSING = {
@@ -79,9 +79,8 @@ class Bottleneck(Unpaced):
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The frozen base with adapters that begin as nothing. Raises RungError where no layer closes a sub-layer."""
-        if why := self.why_not(model):
-            raise RungError(why, where=self.name, mend="take lora")
-        module = model.fresh("float32" if model.kind == "encoder" else None).requires_grad_(False)
+        self.check(self.why_not(model), "take lora")
+        module = frozen(model)
         with kept_randomness():
             torch.manual_seed(seed)
             return self.put_in(module)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rung.errors import RungError
 from rung.model import adapters
 from rung.model.load import Model
-from rung.model.methods.method import Kept, Trains, Unpaced
+from rung.model.methods.method import Kept, Trains, Unpaced, frozen
 from rung.model.precision import need_bitsandbytes
 
 
@@ -43,7 +43,7 @@ class Lora(Unpaced):
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The frozen base in its own numbers with updates that begin at zero."""
-        module = model.fresh("float32" if model.kind == "encoder" else None).requires_grad_(False)
+        module = frozen(model)
         return adapters.lora(
             module,
             self.rank,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, Protocol
 
+from rung.errors import RungError
 from rung.model.load import Model
 
 Trains = Literal["virtual", "adapter", "part", "weights"]
@@ -43,11 +44,24 @@ class Method(Protocol):
 
 
 class Unpaced:
-    """What most methods share: in every step the same weights move."""
+    """What most methods share: in every step the same weights move, and what does not fit is one line."""
+
+    name: ClassVar[str]
+
+    def check(self, why: str, mend: str) -> None:
+        """Raises RungError where `why` says something."""
+        if why:
+            raise RungError(why, where=self.name, mend=mend)
 
     def around(self, module: Any, step: int, per_round: int, seed: int) -> AbstractContextManager[None]:
         """Nothing is held still within step `step`."""
         return nullcontext()
+
+
+def frozen(model: Model) -> Any:
+    """A copy of the base for adapters to train beside: in its own numbers, an encoder's in float32 unless in 4 bits."""
+    numbers = "float32" if model.kind == "encoder" and model.precision != "nf4" else None
+    return model.fresh(numbers).requires_grad_(False)
 
 
 def moving_share(module: Any) -> tuple[int, float]:

@@ -19,22 +19,6 @@ from rung.model.load import Model
 from rung.model.methods.method import Kept, Trains, Unpaced
 
 
-def _lacks(model: Model, moves: Callable[[str], bool]) -> str:
-    """Why nothing would move, or nothing."""
-    has = any(moves(name) for name, _ in model.module.named_parameters())
-    return "" if has else f"a {model.config.get('model_type')} has no such weights"
-
-
-def _moving(model: Model, moves: Callable[[str], bool], method: str, mend: str) -> Any:
-    """A float32 copy of the base in which the weights that `moves` names require gradients."""
-    if lack := _lacks(model, moves):
-        raise RungError(lack, where=method, mend=mend)
-    module = model.fresh("float32").requires_grad_(False)
-    for name, weight in module.named_parameters():
-        weight.requires_grad_(moves(name))
-    return module
-
-
 @dataclass(frozen=True)
 class Full(Unpaced):
     """Every weight moves."""
@@ -90,12 +74,38 @@ def _still(module: Any, names: set[str]) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class LastLayers(Unpaced):
+class _Part(Unpaced):
+    """Some of the base's own weights, chosen by their names."""
+
+    trains: ClassVar[Trains] = "part"
+    kept: ClassVar[Kept] = "delta"
+    mend: ClassVar[str] = "choose another"
+
+    def moves(self, model: Model) -> Callable[[str], bool]:
+        """Whether the weight of a name moves."""
+        raise NotImplementedError
+
+    def why_not(self, model: Model) -> str:
+        """Where none of the base's weights would move."""
+        moves = self.moves(model)
+        some = any(moves(name) for name, _ in model.module.named_parameters())
+        return "" if some else f"a {model.config.get('model_type')} has no such weights"
+
+    def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
+        """A float32 copy of the base with these weights free. Raises RungError where it has none such."""
+        self.check(self.why_not(model), self.mend)
+        module, moves = model.fresh("float32"), self.moves(model)
+        for name, weight in module.named_parameters():
+            weight.requires_grad_(moves(name))
+        return module
+
+
+@dataclass(frozen=True)
+class LastLayers(_Part):
     """The last `k` layers, the closing norm, and the head where it is not the embeddings too."""
 
     name: ClassVar[str] = "last-layers"
-    trains: ClassVar[Trains] = "part"
-    kept: ClassVar[Kept] = "delta"
+    mend: ClassVar[str] = "choose fewer"
     k: int = 1
 
     def __post_init__(self) -> None:
@@ -105,29 +115,28 @@ class LastLayers(Unpaced):
     def why_not(self, model: Model) -> str:
         """More layers than there are."""
         deep = layers_of(model.module)
-        return f"k is {self.k} and the base has {deep} layers" if self.k > deep else ""
+        return f"k is {self.k} and the base has {deep} layers" if self.k > deep else super().why_not(model)
 
-    def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
-        """The base with its top free. Raises RungError for more layers than there are."""
-        if why := self.why_not(model):
-            raise RungError(why, where=self.name, mend="choose fewer")
-        module = model.fresh("float32").requires_grad_(False)
-        deep = layers_of(module)
-        tables = {id(t.weight) for t in (module.get_input_embeddings(),) if t is not None}
-        for name, weight in module.named_parameters():
+    def moves(self, model: Model) -> Callable[[str], bool]:
+        """The top, and never what embeds tokens, by whatever name."""
+        deep, words = layers_of(model.module), model.module.get_input_embeddings()
+        tables = {name for name, weight in model.module.named_parameters() if weight is getattr(words, "weight", None)}
+
+        def top(name: str) -> bool:
             number = layer_number(name)
-            top = component(name) in ("norms", "head") if number is None else number >= deep - self.k
-            weight.requires_grad_(top and id(weight) not in tables and not name.startswith("embeddings."))
-        return module
+            if name in tables or name.startswith("embeddings."):
+                return False
+            return component(name) in ("norms", "head") if number is None else number >= deep - self.k
+
+        return top
 
 
 @dataclass(frozen=True)
-class Layers(Unpaced):
+class Layers(_Part):
     """Chosen layers, counted from 0; below 0 from the end."""
 
     name: ClassVar[str] = "layers"
-    trains: ClassVar[Trains] = "part"
-    kept: ClassVar[Kept] = "delta"
+    mend: ClassVar[str] = "count from 0, or from -1 down for the last ones"
     numbers: tuple[int, ...] | int = (0, -1)
 
     @property
@@ -137,27 +146,22 @@ class Layers(Unpaced):
     def why_not(self, model: Model) -> str:
         """A layer that is not there."""
         deep = layers_of(model.module)
-        return next((f"no layer {n} of {deep}" for n in self._asked if not -deep <= n < deep), "")
+        odd = next((n for n in self._asked if not -deep <= n < deep), None)
+        return super().why_not(model) if odd is None else f"no layer {odd} of {deep}"
 
-    def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
-        """The base with these layers free. Raises RungError for a layer that is not there."""
+    def moves(self, model: Model) -> Callable[[str], bool]:
+        """What is in these layers."""
         deep = layers_of(model.module)
-        if why := self.why_not(model):
-            raise RungError(why, where=self.name, mend=f"choose {-deep} to {deep - 1}")
-        module = model.fresh("float32").requires_grad_(False)
         chosen = {number % deep for number in self._asked}
-        for name, weight in module.named_parameters():
-            weight.requires_grad_(layer_number(name) in chosen)
-        return module
+        return lambda name: layer_number(name) in chosen
 
 
 @dataclass(frozen=True)
-class Components(Unpaced):
+class Components(_Part):
     """Chosen components: embeddings, attention, feed-forward, norms, head."""
 
     name: ClassVar[str] = "components"
-    trains: ClassVar[Trains] = "part"
-    kept: ClassVar[Kept] = "delta"
+    mend: ClassVar[str] = "choose another component"
     parts: tuple[str, ...] | str = ("attention",)
 
     def __post_init__(self) -> None:
@@ -169,27 +173,18 @@ class Components(Unpaced):
     def _parts(self) -> tuple[str, ...]:
         return (self.parts,) if isinstance(self.parts, str) else self.parts
 
-    def why_not(self, model: Model) -> str:
-        """Components that it does not have."""
-        return _lacks(model, lambda name: component(name) in self._parts)
-
-    def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
-        """The base with these components free. Raises RungError where it has none of them."""
-        return _moving(model, lambda name: component(name) in self._parts, self.name, "choose another component")
+    def moves(self, model: Model) -> Callable[[str], bool]:
+        """What is of these components."""
+        return lambda name: component(name) in self._parts
 
 
 @dataclass(frozen=True)
-class Biases(Unpaced):
-    """Biases only (BitFit, Ben Zaken et al. 2022), and the shifts of norms, which are biases too."""
+class Biases(_Part):
+    """Biases only (BitFit, Ben Zaken et al. 2022), and the shifts of norms, which are biases too. Many bases have none."""
 
     name: ClassVar[str] = "biases"
-    trains: ClassVar[Trains] = "part"
-    kept: ClassVar[Kept] = "delta"
+    mend: ClassVar[str] = "take {components: {parts: norms}}, or lora"
 
-    def why_not(self, model: Model) -> str:
-        """Many architectures have none."""
-        return _lacks(model, is_bias)
-
-    def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
-        """The base with its biases free. Raises RungError for an architecture without any."""
-        return _moving(model, is_bias, self.name, "take {components: {parts: norms}}, or lora")
+    def moves(self, model: Model) -> Callable[[str], bool]:
+        """Every bias."""
+        return is_bias

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rung.errors import RungError
 from rung.model import adapters
 from rung.model.load import Model
-from rung.model.methods.method import Kept, Trains, Unpaced
+from rung.model.methods.method import Kept, Trains, Unpaced, frozen
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,14 @@ class Ia3(Unpaced):
 
     def why_not(self, model: Model) -> str:
         """Only where keys, values and feed-forward layers are layers of their own."""
-        return "" if _targets(model.config) else f"no keys, values and feed-forward layers known of a {_family(model)}"
+        return (
+            "" if _family(model) in TARGETS else f"no keys, values and feed-forward layers known of a {_family(model)}"
+        )
 
     def prepare(self, model: Model, *, seed: int = 0, start: Sequence[int] = ()) -> Any:
         """The frozen base with a vector of ones beside each scaled layer."""
-        if (targets := _targets(model.config)) is None:
-            raise RungError(self.why_not(model), where=self.name, mend="take lora")
-        module = model.fresh("float32" if model.kind == "encoder" else None).requires_grad_(False)
-        return adapters.ia3(module, *targets, seed=seed)
+        self.check(self.why_not(model), "take lora")
+        return adapters.ia3(frozen(model), *TARGETS[_family(model)], seed=seed)
 
 
 GATED = (("k_proj", "v_proj", "down_proj"), ("down_proj",))
@@ -65,10 +64,6 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Layers to scale by architecture, and those of them whose input is scaled. `output.dense` is also what closes BERT's
 attention; peft's own table has it so."""
-
-
-def _targets(config: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    return TARGETS.get(str(config.get("model_type")))
 
 
 def _family(model: Model) -> str:

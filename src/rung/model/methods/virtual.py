@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rung.errors import RungError
 from rung.model import adapters
 from rung.model.load import Model
-from rung.model.methods.method import Kept, Trains, Unpaced
+from rung.model.methods.method import Kept, Trains, Unpaced, frozen
 
 MOST_TOKENS = 100
 
@@ -34,9 +34,8 @@ class _Front(Unpaced):
         return f"{self.tokens} virtual tokens fill the window of {model.window}" if self.tokens >= model.window else ""
 
     def _frozen(self, model: Model) -> Any:
-        if why := self.why_not(model):
-            raise RungError(why, where=self.name, mend="choose another method")
-        return model.fresh().requires_grad_(False)
+        self.check(self.why_not(model), "choose another method")
+        return frozen(model)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How one training lies over its processes: the interface that the loop speaks to, and the plainest layout, one process.
 
 A layout is placed on a module, computes steps, and gives whole weights and states back, so that checkpoints are the
-same files whatever the layout was. The others are in `replicated`, `sharded` and `pipeline`; `choose` picks one.
+same files whatever the layout was. The others are in `replicated` and `sharded`; `choose` picks one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from rung.train.hooks import Hooks
 from rung.train.keep import Weights, load_weights, trainable_weights
 from rung.train.parallel.team import Team
+from rung.train.surroundings import device_of
 
 T = TypeVar("T")
 Batch = Mapping[str, torch.Tensor]
@@ -91,9 +92,3 @@ class Layout:
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """What of a tensor lies in this process."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def device_of(module: Any) -> torch.device:
-    """Where the weights of `module` are."""
-    device: torch.device = next(module.parameters()).device
-    return device

@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from rung.train.parallel.layout import Backward, Batch, LossOf, device_of
+from rung.train.parallel.layout import Backward, Batch, LossOf
 from rung.train.parallel.spread import Spread
+from rung.train.surroundings import device_of
 
 
 class Called(torch.nn.Module):

@@ -16,14 +16,16 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from rung.errors import RungError
+from rung.train.answers import base_of
 from rung.train.hooks import Hooks
-from rung.train.parallel.layout import Backward, Batch, LossOf, T, device_of
+from rung.train.parallel.layout import Backward, Batch, LossOf, T
 from rung.train.parallel.replicated import Called
 from rung.train.parallel.restored import restored, shells
 from rung.train.parallel.settings import ParallelSettings
 from rung.train.parallel.spread import Spread, whole_of
 from rung.train.parallel.team import Team
 from rung.train.parallel.tensor import SplitMatrices, split_matrices
+from rung.train.surroundings import device_of
 
 
 class Sharded(Spread):
@@ -119,7 +121,7 @@ def _meshes(settings: ParallelSettings, ranks: int, device: str) -> tuple[Device
 
 def _blocks(module: Any) -> list[tuple[Any, str]]:
     """The layers that repeat, each as (its parent, its name there)."""
-    base = module.get_base_model() if hasattr(module, "get_base_model") else module
+    base = base_of(module)
     kinds = set(getattr(base, "_no_split_modules", None) or ())
     found = [
         (parent, name)
