@@ -420,7 +420,7 @@ ASK = [
          "run/rungs/zero-shot/system: was made on other weights than own; name its own base with --base",
          base(config(rope_theta=5000.0))),
     Case("adapter gone", "ask run hello --rung lora",
-         "run/rungs/lora/system: its weights are gone (adapter, soft_prompt, weights); …",
+         "run/rungs/lora/system: its weights are gone (soft_prompt, prefix, adapter, bottleneck, delta, weights); …",
          lambda folder: shutil.rmtree(folder / "run/rungs/lora/system/adapter")),
     Case("adapter cut short", "ask run hello --rung lora", "run/rungs/lora/system: the system is damaged (…); …",
          text("run/rungs/lora/system/adapter/adapter_model.safetensors", b"12345")),
@@ -570,7 +570,7 @@ def ends_like(folder: Path, finished: Path) -> None:
     [
         (3_000, ":memory:", "run/shared/wording-0.json: cannot write (File too large); make room …"),
         (9_000, ":memory:", "run/rungs/lora/system: cannot write (File too large); make room …"),
-        (30_000, ":memory:", "run/rungs/lora/system: cannot write (the disk took less than was written); make room …"),
+        (30_000, ":memory:", "run/rungs/lora/system: cannot write (File too large); make room …"),
         (60_000, ":memory:", "run/report.html: cannot write (File too large); make room …"),
         (20_000, "own.sqlite", "own.sqlite: the ledger cannot be used: …; name …"),
         (60_000, "own.sqlite", "own.sqlite: the ledger cannot be used: …; name …"),
